@@ -4,7 +4,14 @@
  * ends, the same search finds the rest, because changed jobs no longer match.
  */
 import { randomUUID } from 'node:crypto';
-import { type App, type Duration, InvalidOptionError, isUmbelError, type StoredState } from '@umbel/core';
+import {
+  type App,
+  type Duration,
+  InvalidOptionError,
+  isUmbelError,
+  type JobPage,
+  type StoredState,
+} from '@umbel/core';
 import type { DashboardTarget } from './actions.js';
 import { parseSearch } from './search.js';
 
@@ -94,6 +101,11 @@ const MAX_RUNNING = 3;
 const MAX_ENDED = 20;
 const MAX_REASONS = 10;
 
+/** Ids of a page of found jobs. */
+interface FoundIds extends Pick<JobPage<never>, 'notIndexed'> {
+  readonly ids: readonly string[];
+}
+
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 interface BulkDependencies {
@@ -125,12 +137,14 @@ export class BulkOperations {
   async preview(action: BulkAction, q: string): Promise<{ count: number; isComplete: boolean }> {
     let count = 0;
     let pages = 0;
-    for await (const ids of this.#found(action, q, new Date())) {
+    let isComplete = true;
+    for await (const { ids, notIndexed = 0 } of this.#found(action, q, new Date(), false)) {
       count += ids.length;
       pages += 1;
+      isComplete &&= notIndexed === 0;
       if (pages === PREVIEW_PAGES) return { count, isComplete: false };
     }
-    return { count, isComplete: true };
+    return { count, isComplete };
   }
 
   /**
@@ -142,7 +156,7 @@ export class BulkOperations {
     if (running.length >= MAX_RUNNING)
       throw new InvalidOptionError('action', `at most ${MAX_RUNNING} operations at a time`, running.length);
     const startedAt = new Date();
-    const found = this.#found(action, q, startedAt);
+    const found = this.#found(action, q, startedAt, true);
     const facts: Mutable<BulkOperation> = {
       ...{ id: randomUUID(), action, q, user: user.name, state: 'collecting', startedAt },
       ...{ total: 0, changed: 0, skipped: 0, reasons: [], isCut: false },
@@ -169,14 +183,14 @@ export class BulkOperations {
 
   async #run(
     operation: { readonly facts: Mutable<BulkOperation>; readonly isAborted: boolean },
-    found: AsyncGenerator<readonly string[]>,
+    found: AsyncGenerator<FoundIds>,
     user: BulkUser,
   ): Promise<void> {
     const { facts } = operation;
     try {
       const ids = new Set<string>();
       for await (const some of found) {
-        for (const id of some) if (ids.size < MAX_JOBS) ids.add(id);
+        for (const id of some.ids) if (ids.size < MAX_JOBS) ids.add(id);
         facts.total = ids.size;
         facts.isCut = ids.size === MAX_JOBS;
         this.#dependencies.onProgress();
@@ -220,7 +234,7 @@ export class BulkOperations {
   }
 
   /** Returns the ids of jobs that match, page by page. Jobs that are sent or end after `now` do not match. */
-  #found(action: BulkAction, q: string, now: Date): AsyncGenerator<readonly string[]> {
+  #found(action: BulkAction, q: string, now: Date, waitForIndex: boolean): AsyncGenerator<FoundIds> {
     const { app, lateAfter } = this.#dependencies;
     const search = parseSearch(q, { now, isIndexed: app.describe().searchIndex });
     const { state, until, ...others } = search.filter;
@@ -238,8 +252,9 @@ export class BulkOperations {
     return (async function* () {
       let cursor: string | undefined;
       do {
-        const page = await app.jobs.list({ ...filter, limit: PAGE, cursor });
-        yield page.items.filter(search.matches).map(({ id }) => id);
+        const page = await app.jobs.list({ ...filter, limit: PAGE, cursor, waitForIndex });
+        const ids = page.items.filter(search.matches).map(({ id }) => id);
+        yield { ids, ...(page.notIndexed !== undefined && { notIndexed: page.notIndexed }) };
         cursor = page.cursor;
       } while (cursor !== undefined);
     })();

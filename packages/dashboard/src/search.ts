@@ -18,6 +18,8 @@ export interface Search {
   readonly filter: JobFilter;
   /** Whether each found job must be compared too. */
   readonly isCompared: boolean;
+  /** The qualifiers of what is compared. */
+  readonly comparedKeys: ReadonlySet<string>;
   readonly matches: (item: ListedJob | ListedRun) => boolean;
 }
 
@@ -92,6 +94,7 @@ export function parseSearch(text: string, { now, isIndexed }: SearchOptions): Se
   return {
     filter,
     isCompared: compared.length > 0,
+    comparedKeys: new Set(compared.map(({ key }) => key)),
     matches: (item) => allMatch(compared, item),
   };
 }
@@ -199,6 +202,8 @@ export interface FoundPage<Item> {
   readonly cursor?: string;
   /** Number of jobs that were read for it. */
   readonly read: number;
+  /** Number of jobs and runs that were sent lately, are not in the index yet, and were not searched. */
+  readonly notIndexed?: number;
 }
 
 /** Returns the next matching items: about 50, fewer if a bounded number of jobs holds no more. */
@@ -210,6 +215,7 @@ export async function findPage<Item extends ListedJob | ListedRun>(
   const items: Item[] = [];
   let next = cursor;
   let read = 0;
+  let notIndexed = 0;
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     const page = await list({
       limit: isCompared ? 4 * PAGE_SIZE : PAGE_SIZE,
@@ -218,7 +224,13 @@ export async function findPage<Item extends ListedJob | ListedRun>(
     items.push(...page.items.filter(matches));
     next = page.cursor;
     read += page.read;
+    notIndexed = Math.max(notIndexed, page.notIndexed ?? 0);
     if (next === undefined || items.length >= PAGE_SIZE) break;
   }
-  return { items, read, ...(next !== undefined && { cursor: next }) };
+  return {
+    items,
+    read,
+    ...(next !== undefined && { cursor: next }),
+    ...(notIndexed > 0 && { notIndexed }),
+  };
 }

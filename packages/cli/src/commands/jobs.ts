@@ -57,7 +57,7 @@ const list = defineCommand<ListFlags>({
       const keys = ['state', 'tag', 'since', 'until', 'task', 'queue', 'run'] as const;
       const filter = pickFlags(flags, keys) as JobFilter; // core validates the states
       const { items, cursor } = await upTo(flags.limit, flags.cursor, (page) =>
-        app.jobs.list({ ...filter, ...page }),
+        app.jobs.list({ ...filter, ...page, waitForIndex: true }),
       );
       if (out.isJson) {
         out.document('jobs', { jobs: items, ...(cursor !== undefined && { cursor }) });

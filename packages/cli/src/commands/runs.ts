@@ -56,13 +56,20 @@ const graph = defineCommand<OperatorFlags & GraphFormat>({
     }),
 });
 
-const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags & { readonly named?: string }>({
+interface RunFlags extends OperatorFlags, FilterFlags, PageFlags {
+  readonly named?: string;
+  readonly task?: string;
+}
+
+const listRuns = defineCommand<RunFlags>({
   define(command) {
     command
       .summary('List workflow runs, and jobs with callbacks')
       .description('List workflow runs, and jobs with callbacks: unfinished ones first, then failed ones.');
     filterFlags(command);
-    command.addOption(plainFlag('--named <text>', "With this name, or one that begins with it: 'invoice*'"));
+    command
+      .addOption(plainFlag('--named <text>', "With this name, or one that begins with it: 'invoice*'"))
+      .addOption(plainFlag('--task <name>', 'With a job of this task'));
     pageFlags(command);
     operatorFlags(command);
     examples(command, [
@@ -76,11 +83,11 @@ const listRuns = defineCommand<OperatorFlags & FilterFlags & PageFlags & { reado
       const { out, flags } = context;
       const { named: name } = flags;
       const filter = {
-        ...(pickFlags(flags, ['state', 'tag', 'since', 'until']) as RunFilter), // core validates the states
+        ...(pickFlags(flags, ['state', 'tag', 'since', 'until', 'task']) as RunFilter), // core validates the states
         ...(name !== undefined && { name }),
       };
       const { items, cursor } = await upTo(flags.limit, flags.cursor, (page) =>
-        app.runs.list({ ...filter, ...page }),
+        app.runs.list({ ...filter, ...page, waitForIndex: true }),
       );
       if (out.isJson) {
         out.document('runs', { runs: items, ...(cursor !== undefined && { cursor }) });

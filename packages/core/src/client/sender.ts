@@ -8,7 +8,8 @@ import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from 
 import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';
 import type { StoredDeduplication } from '../store/job-options.js';
 import type { NewJob, Store } from '../store/store.js';
-import type { Noting, TagIndex } from '../store/tags.js';
+import type { Noting } from '../store/tag-notes.js';
+import type { TagIndex } from '../store/tags.js';
 import { deduplicationId, normalizeDeduplication } from '../task/deduplication.js';
 import type { Registry } from '../task/definition.js';
 import { type AnyMiddleware, type OutgoingCall, throughMiddleware } from '../task/middleware.js';
@@ -318,6 +319,7 @@ export class JobSender {
       if (maxWaitMs !== undefined) stored.maxWaitMs = maxWaitMs;
       job.deduplication = stored;
     }
+    if (this.#parts.tags.hasTerms && this.#parts.tags.notesCalls) job.isIndexed = true;
     checkCombination(job, options);
     return job;
   }
@@ -359,12 +361,9 @@ export class JobSender {
   ): Promise<string> {
     const { store, runtime, tags } = this.#parts;
     const isPlain =
-      callbacks === undefined &&
-      options.idempotencyKey === undefined &&
-      runtime.observer === undefined &&
-      !tags.hasTerms;
-    if (isPlain && (job.options.tags === undefined || this.#isNotedByStore([job])))
-      return addJob(store, job, timeoutOf(options));
+      callbacks === undefined && options.idempotencyKey === undefined && runtime.observer === undefined;
+    const isNoted = tags.hasTerms || job.options.tags !== undefined;
+    if (isPlain && (!isNoted || this.#isNotedByStore([job]))) return addJob(store, job, timeoutOf(options));
     return this.#storeSpecial(job, input, callbacks, options);
   }
 
@@ -431,7 +430,7 @@ export class JobSender {
     return { id: run, isNew: true };
   }
 
-  /** Returns whether the store notes the tags of jobs when it adds them. */
+  /** Returns whether the store notes calls when it adds their jobs. */
   #isNotedByStore(jobs: readonly NewJob[]): boolean {
     const { tags, runtime } = this.#parts;
     if (!tags.notesCalls) return false;
@@ -442,10 +441,10 @@ export class JobSender {
   /** Writes notes of jobs before the jobs are stored, on the same connection; undefined if there is none to write. */
   #noteLabels(jobs: readonly NewJob[]): Noting | undefined {
     const { tags: index, runtime } = this.#parts;
-    const needsTags = jobs.some(({ options }) => options.tags !== undefined) && !this.#isNotedByStore(jobs);
-    if (!needsTags && !index.hasTerms) return undefined;
+    const isNoted = index.hasTerms || jobs.some(({ options }) => options.tags !== undefined);
+    if (!isNoted || this.#isNotedByStore(jobs)) return undefined;
     const tagged = jobs.flatMap(({ name, options: { tags = [], delayMs }, queue, id }) => {
-      const labels = [...(needsTags ? tags : []), ...index.termsOf(name)];
+      const labels = [...tags, ...index.termsOf(name)];
       return labels.length === 0 ? [] : [{ tags: labels, place: { queue, id }, delayMs }];
     });
     return index.addAll(tagged, runtime.clock.now());

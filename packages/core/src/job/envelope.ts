@@ -69,10 +69,15 @@ const VERSION = 1;
  */
 export const TAGGED_DATA = `{"umbel":${VERSION},"tags":`;
 
+/** Start of the data of a call that is also noted by its task. Its tags follow at once, if it has any. */
+export const INDEXED_DATA = `{"umbel":${VERSION},"indexed":true`;
+
 /** The data of a stored job. Moments are milliseconds since 1970. */
 export interface Envelope {
   /** Version of this form. A job without it was not added by Umbel. */
   readonly umbel: typeof VERSION;
+  /** On a call: the store notes it by its task, for the search index. */
+  readonly indexed?: true;
   /** The whole input, or its bound keys if `after` supplies the rest. */
   readonly input?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -283,6 +288,7 @@ const KINDS: ReadonlyMap<string, Kind> = new Map<
   ['after', { words: 'a source of input', holds: isSource }],
   ['into', { words: 'text that can be a key', holds: isKey }],
   ['tags', TEXTS],
+  ['indexed', TRUE],
   ['revokedTags', TEXTS],
   ['offset', { words: 'a number', holds: (value) => Number.isSafeInteger(value) }],
   ['join', { words: 'the rule of a join', holds: isJoinRule }],

@@ -398,6 +398,16 @@ async function changedCallbacks(id: string, callbacks: Callbacks, change: Change
   return Object.fromEntries(await Promise.all(entries)) as Callbacks;
 }
 
+/** Returns the names of the tasks of a tree, including those that a fan-out may add. */
+export function taskNamesOf(root: JobNode): string[] {
+  const names: string[] = [];
+  for (const { name, queue, expand } of jobsOf(root)) {
+    if (queue !== INTERNAL_QUEUE) names.push(name);
+    if (expand !== undefined) for (const next of nodesOf(expand)) names.push(...taskNamesOf(next));
+  }
+  return names;
+}
+
 /**
  * Returns the tags of all jobs of a tree, including those that a fan-out may add.
  * @param termsOf Returns further labels of each task.

@@ -43,6 +43,11 @@ interface PageQuery {
   limit?: number | undefined;
   /** The `cursor` of the previous page, with the same query. */
   cursor?: string | undefined;
+  /**
+   * For searches in an index: wait until all calls that were sent before are in it, which takes a minute for some 200,000.
+   * Default false: see `JobPage.notIndexed`.
+   */
+  waitForIndex?: boolean | undefined;
 }
 
 /** Selects jobs. */
@@ -71,6 +76,11 @@ export interface JobQuery extends JobFilter, PageQuery {}
 export interface RunFilter extends TimeQuery {
   /** The run's name, or the beginning of names: `'invoice*'`. */
   name?: string | undefined;
+  /**
+   * The name of a task of the run, or the beginning of names: `'mail.*'`. Without `searchIndex`, it reads some 100 jobs of each
+   * run, from the last step down, and one page has at most 50 runs.
+   */
+  task?: string | undefined;
 }
 
 /** A page of runs. */
@@ -88,6 +98,11 @@ export interface Page<Item> {
 export interface JobPage<Item> extends Page<Item> {
   /** Number of entries that were read for the page: jobs, and in the index of tags or of a search also entries of runs. */
   readonly read: number;
+  /**
+   * Number of calls and runs that were sent lately, wait for the index, and were not searched: the latest 1,000 always are.
+   * Absent if there is none.
+   */
+  readonly notIndexed?: number;
 }
 
 /** A job in a list. */
@@ -217,7 +232,7 @@ export interface JobCounts {
 export interface Jobs {
   /** Returns one page. @throws {InvalidOptionError} if the query is invalid. @throws {UnknownQueueError} if the queue is unknown. */
   list(query?: JobQuery): Promise<JobPage<ListedJob>>;
-  /** Yields the jobs of all pages, each once. @throws as `list`. */
+  /** Yields the jobs of all pages, each once, and waits for the index (`waitForIndex`). @throws as `list`. */
   all(filter?: JobFilter): AsyncIterableIterator<ListedJob>;
   /**
    * Returns a job, or `undefined` if no queue of the app holds it. For a step it also reads the results that its input
@@ -263,7 +278,7 @@ export interface Jobs {
 export interface Runs {
   /** Returns one page. @throws {InvalidOptionError} if the query is invalid. */
   list(query?: RunPageQuery): Promise<JobPage<ListedRun>>;
-  /** Yields the runs of all pages, each once. @throws as `list`. */
+  /** Yields the runs of all pages, each once, and waits for the index (`waitForIndex`). @throws as `list`. */
   all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
   /** Returns a run, or `undefined` if the store does not hold it. */
   get(id: string): Promise<RunFacts | undefined>;
@@ -292,6 +307,7 @@ export interface PageRequest {
   readonly filter: Filter;
   readonly limit: number;
   readonly from: CursorPlace | undefined;
+  readonly waitsForIndex: boolean;
   /** Hash of the query: a cursor is only valid with the query that returned it. */
   readonly digest: string;
 }
@@ -303,8 +319,9 @@ const TIME_OPTIONS: OptionNames<TimeQuery & PageQuery> = {
   until: true,
   limit: true,
   cursor: true,
+  waitForIndex: true,
 };
-const RUN_OPTIONS: OptionNames<RunPageQuery> = { ...TIME_OPTIONS, name: true };
+const RUN_OPTIONS: OptionNames<RunPageQuery> = { ...TIME_OPTIONS, name: true, task: true };
 const JOB_OPTIONS: OptionNames<JobQuery> = {
   ...TIME_OPTIONS,
   task: true,
@@ -336,6 +353,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
     until,
     limit = LIMIT.usual,
     cursor,
+    waitForIndex = false,
   } = checkOptions<JobQuery & RunPageQuery>(
     query,
     (kind === 'jobs' ? JOB_OPTIONS : RUN_OPTIONS) as OptionNames<JobQuery & RunPageQuery>, // each has some of them
@@ -367,6 +385,10 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
     filter,
     limit: checkInteger('limit', limit, 1, LIMIT.max),
     from: cursor === undefined ? undefined : decodeCursor(cursor, digest),
+    waitsForIndex:
+      typeof waitForIndex === 'boolean'
+        ? waitForIndex
+        : refuse('waitForIndex', 'true or false', waitForIndex),
     digest,
   };
 }

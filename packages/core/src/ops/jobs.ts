@@ -10,7 +10,8 @@ import { INTERNAL_JOB, INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { promoteJob, type QueueCounts, queueCounts } from '../store/queues.js';
-import { knownJob, storedStateOf } from '../store/read.js';
+import { knownJob, readJobs, storedStateOf } from '../store/read.js';
+import { runHasTask } from '../store/run-tree.js';
 import { isErrorNamed, isTaskNamed } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
@@ -43,6 +44,8 @@ import { waitReasonOf } from './wait-reason.js';
 
 /** Maximum number of jobs that one page reads. */
 const MAX_READ_PER_PAGE = 1000;
+/** Cost of a run whose jobs are searched for a task, in jobs read. */
+const SEARCHED_RUN_COST = 20;
 
 /** A job that matches a query, with its state. */
 interface FoundJob {
@@ -54,29 +57,47 @@ interface FoundJob {
 /** Returns the next page of matching jobs. */
 async function pageOf(
   dependenciesNow: ScanDependencies,
-  { filter: asked, limit, from, digest }: PageRequest,
+  { filter: asked, limit, from, waitsForIndex, digest }: PageRequest,
   conditions?: ConditionReader,
 ): Promise<JobPage<FoundJob>> {
   const filter = withPossibleStates(asked);
-  const source = candidates(dependenciesNow, filter, from);
+  const notIndexed = { count: 0 };
+  const dependencies = waitsForIndex ? dependenciesNow : { ...dependenciesNow, notIndexed };
+  const source = candidates(dependencies, filter, from);
+  const page = (items: readonly FoundJob[], read: number, cursor?: string): JobPage<FoundJob> => ({
+    items,
+    ...(cursor !== undefined && { cursor }),
+    read,
+    ...(notIndexed.count > 0 && { notIndexed: notIndexed.count }),
+  });
   const items: FoundJob[] = [];
   try {
-    for (let read = 0; ; ) {
+    for (let read = 0, cost = 0; ; ) {
       const some = await next(source, Math.min(EVALUATED, MAX_READ_PER_PAGE - read));
       // Concurrently, because each may read its state and its conditions from the store.
       const found = await Promise.all(some.map((each) => foundOf(dependenciesNow, filter, each, conditions)));
       for (const [index, candidate] of some.entries()) {
         read += 1;
+        cost += isSearchedRun(dependencies, filter, candidate) ? SEARCHED_RUN_COST : 1;
         const job = found[index];
         if (job !== undefined) items.push(job);
-        if (items.length >= limit || read >= MAX_READ_PER_PAGE)
-          return { items, cursor: encodeCursor(candidate.place(), digest), read };
+        if (items.length >= limit || cost >= MAX_READ_PER_PAGE)
+          return page(items, read, encodeCursor(candidate.place(), digest));
       }
-      if (some.length < EVALUATED) return { items, read };
+      if (some.length < EVALUATED) return page(items, read);
     }
   } finally {
     await source.return(undefined);
   }
+}
+
+/** Returns whether the jobs of a candidate are read to find a task. */
+function isSearchedRun(
+  { isOfRuns }: ScanDependencies,
+  { task }: Filter,
+  { job, hasTask }: Candidate,
+): boolean {
+  return isOfRuns && task !== undefined && !hasTask && job !== undefined && isRunJob(job.queue, job.name);
 }
 
 /** Number of jobs whose states and conditions are read concurrently. */
@@ -127,7 +148,7 @@ function withPossibleStates(filter: Filter): Filter {
 async function matching(
   { store, queues, isOfRuns }: ScanDependencies,
   filter: Filter,
-  { job: read, at, state: known }: Candidate,
+  { job: read, at, state: known, hasTask }: Candidate,
 ): Promise<FoundJob | undefined> {
   // A job whose task, tags and error cannot be read does not match a filter by them.
   const { task, name, tag, error } = filter;
@@ -136,6 +157,10 @@ async function matching(
   if (job === undefined || !matches(job, filter, queues, isOfRuns)) return undefined;
   const state = storedState(known ?? (await storedStateOf(store, job)), job);
   if (state === undefined || filter.states?.has(state) === false) return undefined;
+  if (isOfRuns && task !== undefined && !hasTask) {
+    const isOfTask = (name: string) => isTaskNamed(name, task);
+    if (!(await runHasTask(store, job, isOfTask))) return undefined;
+  }
   return { job, state };
 }
 
@@ -149,7 +174,7 @@ function matches(
   const mayBeRun = isRunJob(job.queue, job.name) || (isInternal && job.problem !== undefined);
   if (isOfRuns ? !mayBeRun : isInternal) return false;
   if (!queues.includes(job.queue)) return false;
-  if (task !== undefined && !isTaskNamed(job.name, task)) return false;
+  if (task !== undefined && !isOfRuns && !isTaskNamed(job.name, task)) return false; // a run has those of its jobs
   if (name !== undefined && !isRunNamed(job.envelope?.label ?? '', name)) return false;
   if (error !== undefined && !hasError(job, error)) return false;
   // A run is indexed by the tags of its parts too, but its envelope has only its own tags.
@@ -218,7 +243,7 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
   }
   return {
     list,
-    all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page })),
+    all: (filter: JobFilter = {}) => allOf((page) => list({ ...filter, ...page, waitForIndex: true })),
     async get(id) {
       const { store, workerQuery, queues, now } = dependenciesNow();
       const found = (await find(store, queues, id)) ?? (await findWait(store, id));
@@ -275,7 +300,7 @@ export function runQueries(dependenciesNow: () => QueryDependencies): Runs {
   }
   return {
     list,
-    all: (filter: RunFilter = {}) => allOf((page) => list({ ...filter, ...page })),
+    all: (filter: RunFilter = {}) => allOf((page) => list({ ...filter, ...page, waitForIndex: true })),
     async get(id) {
       const { store } = dependenciesNow();
       const found = await find(store, [INTERNAL_QUEUE], id);
@@ -311,9 +336,11 @@ async function* allOf<Item extends ListedJob | ListedRun>(
 async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
   if (typeof id !== 'string' || !isJobId(id)) return undefined;
   for (const queue of queues) {
-    const job = await knownJob(store, { queue, id });
+    const [read] = await readJobs(store, queue, [id], true);
+    const job = read?.job ?? (await knownJob(store, { queue, id }));
     if (job === undefined) continue;
-    const state = storedState(await storedStateOf(store, { queue, id }), job);
+    const known = read?.job === undefined ? undefined : read.state;
+    const state = storedState(known ?? (await storedStateOf(store, { queue, id })), job);
     if (state !== undefined) return { job, state };
   }
   return undefined;

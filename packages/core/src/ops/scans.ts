@@ -5,11 +5,11 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
-import { endInSet, idsInSet, readJob, recordedEndOf, sizeOfSet } from '../store/read.js';
+import { endInSet, idsInSet, type ListedRecord, readJobs, recordedEndOf, sizeOfSet } from '../store/read.js';
 import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
-import type { TaggedPlace, TagIndex, TagMark } from '../store/tags.js';
+import type { NotIndexed, TaggedPlace, TagIndex, TagMark } from '../store/tags.js';
 import { childrenOf } from '../store/tree.js';
 import type {
   CursorPlace,
@@ -23,8 +23,10 @@ import type {
 
 // Candidates of a query, in an order in which a later page can continue.
 
-/** Number of jobs that are read concurrently. */
-const BATCH = 100;
+/** Number of jobs that are read concurrently, at first and at most: most pages need no more than the first ones. */
+const BATCH = { first: 50, most: 200 };
+/** Returns how many jobs to read next: as many as before, so that pages of 50, 200 and 1,000 jobs read no others. */
+const batchSize = (read: number): number => Math.min(Math.max(read, BATCH.first), BATCH.most);
 
 export interface Candidate {
   /** Undefined if the store no longer holds it, or it cannot be read. */
@@ -33,14 +35,32 @@ export interface Candidate {
   readonly at?: JobRef;
   /** BullMQ's state, if the set implies it. */
   readonly state?: string;
+  /** The index says that this run has the task that is searched for. */
+  readonly hasTask?: boolean;
   /** Where the next page continues after it. */
   readonly place: () => CursorPlace;
 }
 
-/** Returns the jobs with these ids, in the order of the ids. */
-function readJobs(store: Store, queue: string, ids: readonly string[]): Promise<(StoredJob | undefined)[]> {
-  return Promise.all(ids.map((id) => readJob(store, { queue, id })));
+/** Reads jobs of several queues, in their order. */
+async function readPlaces(store: Store, places: readonly JobRef[]): Promise<ListedRecord[]> {
+  const records: ListedRecord[] = [];
+  const queues = new Set(places.map(({ queue }) => queue));
+  await Promise.all(
+    [...queues].map(async (queue) => {
+      const indexes = places.flatMap((place, index) => (place.queue === queue ? [index] : []));
+      const found = await readJobs(
+        store,
+        queue,
+        indexes.map((index) => places[index]?.id ?? ''),
+        true,
+      );
+      for (const [at, index] of indexes.entries()) records[index] = found[at] ?? UNREAD;
+    }),
+  );
+  return records;
 }
+
+const UNREAD: ListedRecord = { job: undefined, mayHaveChildren: true };
 
 /** A binary search that reads few items. */
 
@@ -159,23 +179,25 @@ async function* jobsBehind(
   let last = start;
   let index = start === undefined ? 0 : await indexBehind(store, queue, set, start, hint);
   let before: string | undefined;
-  for (;;) {
-    let ids = await idsInSet(store, queue, set, before === undefined ? index : index - 1, index + BATCH);
+  for (let read = 0; ; ) {
+    const size = batchSize(read);
+    let ids = await idsInSet(store, queue, set, before === undefined ? index : index - 1, index + size);
     if (before !== undefined && ids[0] === before) ids = ids.slice(1);
     else if (before !== undefined && last !== undefined) {
       // Other jobs have ended or were removed in the meantime.
       index = await indexBehind(store, queue, set, last, index);
-      ids = await idsInSet(store, queue, set, index, index + BATCH);
+      ids = await idsInSet(store, queue, set, index, index + size);
     }
     if (ids.length === 0) return undefined;
     const jobs = await readJobs(store, queue, ids);
-    for (const [offset, job] of jobs.entries()) {
+    for (const [offset, { job }] of jobs.entries()) {
       const id = ids[offset] ?? '';
       const at = job?.finishedAt ?? (await endInSet(store, { queue, id: id }, set)) ?? last?.at ?? LATEST;
       if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // returned before
       last = { at, id };
       yield { at, id, job, index: index + offset };
     }
+    read += ids.length;
     index += ids.length;
     before = ids.at(-1);
   }
@@ -197,7 +219,7 @@ async function indexBehind(
 
 /** Returns the time of the first existing job from an index on; undefined if there is none. */
 async function keyAt(store: Store, queue: string, set: EndedSet, index: number): Promise<Key | undefined> {
-  for (let from = index, count = 1; ; from += count, count = BATCH) {
+  for (let from = index, count = 1; ; from += count, count = BATCH.first) {
     const ids = await idsInSet(store, queue, set, from, from + count);
     if (ids.length === 0) return undefined;
     for (const id of ids) {
@@ -229,14 +251,15 @@ async function* liveJobs(
 ): AsyncGenerator<Candidate> {
   let index = from?.index ?? 0;
   let near = from?.near ?? [];
-  for (;;) {
+  for (let read = 0; ; ) {
+    const size = batchSize(read);
     const start = await placeBehind(store, { queue, set, isOldestFirst }, index, near);
-    const ids = await idsInSet(store, queue, set, start, start + BATCH, isOldestFirst);
+    const ids = await idsInSet(store, queue, set, start, start + size, isOldestFirst);
     if (ids.length === 0) return;
     const jobs = await readJobs(store, queue, ids);
     const marks = [...near, ...ids.map(markOf)];
     const seen = near.length;
-    for (const [at, job] of jobs.entries()) {
+    for (const [at, { job }] of jobs.entries()) {
       const end = seen + at + 1;
       const place = (): LivePlace => ({
         kind: 'live',
@@ -250,6 +273,7 @@ async function* liveJobs(
       const id = ids[at] ?? '';
       yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
     }
+    read += ids.length;
     index = start + ids.length;
     near = marks.slice(-NEAR);
   }
@@ -307,19 +331,26 @@ async function* jobsBelow(
   const siblings = (known ?? (await childPlaces(store, above))).filter(
     ({ id }) => resumed === undefined || id >= resumed,
   );
-  for (let start = 0; start < siblings.length; start += BATCH) {
-    const batch = siblings.slice(start, start + BATCH);
-    const [jobs, children] = await Promise.all([
-      Promise.all(batch.map(({ queue, id }) => readJobs(store, queue, [id]))),
-      Promise.all(batch.map((place) => childPlaces(store, place))),
-    ]);
+  for (let start = 0; start < siblings.length; start += BATCH.first) {
+    const batch = siblings.slice(start, start + BATCH.first);
+    const records = await readPlaces(store, batch);
+    const children = await Promise.all(
+      batch.map((place, index) =>
+        records[index]?.mayHaveChildren === false ? [] : childPlaces(store, place),
+      ),
+    );
     for (const [index, place] of batch.entries()) {
       const path = [...way, place.id];
       const isResumed = place.id === resumed;
-      if (!isResumed) yield { job: jobs[index]?.[0], at: place, place: () => placeAt(path) };
+      if (!isResumed) yield { ...jobAndState(records[index]), at: place, place: () => placeAt(path) };
       yield* jobsBelow(store, place, placeAt, isResumed ? below : [], path, children[index]);
     }
   }
+}
+
+/** Returns what a candidate needs of a record. Jobs that cannot be read are looked up one by one. */
+function jobAndState({ job, state }: ListedRecord = UNREAD): Pick<Candidate, 'job' | 'state'> {
+  return job !== undefined && state !== undefined ? { job, state } : { job };
 }
 
 /** Returns the jobs that a job waits for or has waited for, by id. */
@@ -337,6 +368,8 @@ export interface ScanDependencies {
   readonly queues: readonly string[];
   /** Whether the query is for runs rather than for their jobs. */
   readonly isOfRuns: boolean;
+  /** Receives what a search in an index leaves out. Undefined: it waits until all is in the index. */
+  readonly notIndexed?: NotIndexed | undefined;
 }
 
 /** BullMQ's sets, in the order in which jobs go through them. */
@@ -378,19 +411,19 @@ interface LabelSearch {
 }
 
 /** Returns the search in the index that finds all jobs of a filter; undefined if there is none. */
-function searchOf(
-  { tags, isOfRuns }: ScanDependencies,
-  { task, error, condition }: Filter,
-): LabelSearch | undefined {
+function searchOf({ tags }: ScanDependencies, { task, error, condition }: Filter): LabelSearch | undefined {
   // The index has the latest jobs first; late jobs are the oldest.
-  if (!tags.hasTerms || isOfRuns || condition !== undefined) return undefined;
+  if (!tags.hasTerms || condition !== undefined) return undefined;
   if (error !== undefined) return { label: errorTerm(error) };
   const label = task === undefined ? undefined : searchedTaskTerm(task);
   return label === undefined || task === undefined ? undefined : { label, task };
 }
 
-/** Number of jobs up to which the sets of the queues are read although there is an index: no more than one page reads. */
-const FEW = 1000;
+/**
+ * Number of jobs up to which the sets of the queues are read although there is an index: no more than one page reads. For runs
+ * fewer, because their jobs are read too.
+ */
+const FEW = { jobs: 1000, runs: 50 };
 
 /** Yields the candidates of a filter from the sets of the queues if these have few jobs, else from the index. */
 async function* ofSearch(
@@ -399,7 +432,8 @@ async function* ofSearch(
   search: LabelSearch,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
-  if (from?.kind === 'tag' || (from === undefined && (await sizeOfSets(dependencies, filter)) > FEW))
+  const few = dependencies.isOfRuns ? FEW.runs : FEW.jobs;
+  if (from?.kind === 'tag' || (from === undefined && (await sizeOfSets(dependencies, filter)) > few))
     yield* ofLabel(dependencies, search, from);
   else yield* ofSets(dependencies, filter, from);
 }
@@ -414,17 +448,30 @@ async function sizeOfSets({ store, queues }: ScanDependencies, { states }: Filte
   return counts.flatMap((each) => [...sets].map((set) => each[set])).reduce((sum, size) => sum + size, 0);
 }
 
+/** The states of jobs that have not ended, in the order of `LIVE`. */
+const STATES = [...new Set(LIVE.map(([, state]) => state))];
+
+/** Returns the index of the first state in which a queue has jobs. */
+function firstState(counts: QueueCounts | undefined): number {
+  const first = STATES.findIndex((state) => (counts?.[state as keyof QueueCounts] ?? 0) > 0);
+  return first < 0 ? STATES.length : first;
+}
+
 async function* ofSets(
   { store, queues }: ScanDependencies,
   { states, condition, sinceMs, untilMs }: Filter,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
   let resumed: CursorPlace | undefined = from;
+  const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
+  const firsts = new Map(queues.map((queue, index) => [queue, firstState(counts[index])]));
   for (const [set, state] of LIVE) {
     if (states !== undefined && !states.has(state)) continue;
     for (const queue of queues) {
       const isHere = resumed?.kind === 'live' && resumed.set === set && resumed.queue === queue;
       if (resumed !== undefined && !isHere) continue;
+      // Sets that were empty stay so, but for new jobs: those that move on come from an earlier set.
+      if (!isHere && STATES.indexOf(state) < (firsts.get(queue) ?? 0)) continue;
       const place = isHere && resumed?.kind === 'live' ? resumed : undefined;
       // Late jobs are old: in a long queue they are all at the end that is taken next.
       yield* liveJobs(store, queue, set, condition === 'late', place);
@@ -451,21 +498,24 @@ async function* ofRun(
 }
 
 async function* ofLabel(
-  { store, tags, now, isOfRuns }: ScanDependencies,
+  { store, tags, now, isOfRuns, notIndexed }: ScanDependencies,
   { label, task }: LabelSearch,
   from: TagPlace | undefined,
 ): AsyncGenerator<Candidate> {
   await store.timeKnown();
   const position = from && { mark: from.mark, isBehind: from.path === undefined };
   const resumed = from?.path === undefined ? undefined : keyOf(from.mark);
-  for await (const places of inBatches(tags.find(label, now(), position))) {
-    const jobs = await Promise.all(
-      places.map(async ({ queue, id }) =>
-        (queue === INTERNAL_QUEUE) === isOfRuns ? (await readJobs(store, queue, [id]))[0] : undefined,
-      ),
-    );
-    for (const [index, { queue, id, mark }] of places.entries()) {
-      const job = jobs[index];
+  const entries =
+    notIndexed === undefined
+      ? tags.find(label, now(), position)
+      : tags.search(label, now(), notIndexed, position);
+  for await (const places of inBatches(entries)) {
+    const chosen = places.filter(({ queue }) => (queue === INTERNAL_QUEUE) === isOfRuns);
+    const read = await readPlaces(store, chosen);
+    const records = new Map(chosen.map((place, index) => [place, read[index]]));
+    for (const place of places) {
+      const { queue, id, mark } = place;
+      const { job, state } = jobAndState(records.get(place));
       const isRun = queue === INTERNAL_QUEUE;
       const placeAt = (path?: readonly string[]): TagPlace => ({
         kind: 'tag',
@@ -476,7 +526,13 @@ async function* ofLabel(
       const hasOthers = task !== undefined && job !== undefined && !isTaskNamed(job.name, task);
       if ((isRun || hasOthers) && !isOfRuns)
         yield* jobsBelow(store, { queue, id }, placeAt, keyOf(mark) === resumed ? from?.path : []);
-      yield { job, ...(isRun === isOfRuns && { at: { queue, id } }), place: () => placeAt() };
+      yield {
+        job,
+        ...(state !== undefined && { state }),
+        ...(isRun === isOfRuns && { at: { queue, id } }),
+        ...(isOfRuns && { hasTask: task !== undefined }),
+        place: () => placeAt(),
+      };
     }
   }
 }

@@ -186,6 +186,8 @@ export interface NewJob {
   readonly content: EnvelopeContent;
   readonly options: NormalizedOptions;
   readonly deduplication?: StoredDeduplication;
+  /** Whether a store that notes calls also notes this one by its task. */
+  readonly isIndexed?: boolean;
 }
 
 export interface AddOptions {
@@ -365,8 +367,9 @@ function dataOf(sealer: Sealer, job: NewJob): Envelope | Promise<Envelope> {
   return sealer.encode(content.input, context).then((input) => ({ ...unsealed(job), input }));
 }
 
-function unsealed({ content, options }: NewJob): Envelope {
+function unsealed({ content, options, isIndexed }: NewJob): Envelope {
   const more = optionContentOf(options);
+  if (isIndexed) return encodeEnvelope({ indexed: true, ...more }, content); // in this order: see `INDEXED_DATA`
   return more === undefined ? encodeEnvelope(content) : encodeEnvelope(more, content);
 }
 

@@ -6,8 +6,10 @@ import type { FailedChild, JobRef } from '../job/job.js';
 import type { Revoked } from '../job/revocation.js';
 import type { StoreAccess } from './access.js';
 import { type EndedSet, endedTimesIn } from './primitives/ended-jobs.js';
+import { jobRecordsPrimitiveOf } from './primitives/job-records.js';
 import type { Store } from './store.js';
 import {
+  jobOfRecord,
   momentOf,
   openProgress,
   type StoredJob,
@@ -50,6 +52,55 @@ export async function readJob(
 ): Promise<StoredJob | undefined> {
   const job = await access.on(queue, (bull) => bull.getJob(id).catch(ifBroken), timeoutMs);
   return job && storedJobOf(access.sealer, queue, job);
+}
+
+/** A job that was read together with others. */
+export interface ListedRecord {
+  /** Without unreadable values; undefined if the store does not hold the job or its record is broken. */
+  readonly job: StoredJob | undefined;
+  /** BullMQ's state when it was read; undefined if it is not known. */
+  readonly state?: string;
+  /** Whether other jobs were added below it; true if that is not known. */
+  readonly mayHaveChildren: boolean;
+}
+
+/** Number of jobs that one command reads in about a millisecond. */
+const RECORDS_AT_ONCE = 50;
+
+/** Reads jobs of a queue, in the order of their ids. @param withState Whether to read their states and whether they have children. */
+export async function readJobs(
+  access: StoreAccess,
+  queue: string,
+  ids: readonly string[],
+  withState = false,
+): Promise<ListedRecord[]> {
+  const slices: (readonly string[])[] = [];
+  for (let start = 0; start < ids.length; start += RECORDS_AT_ONCE)
+    slices.push(ids.slice(start, start + RECORDS_AT_ONCE));
+  return (await Promise.all(slices.map((slice) => readSlice(access, queue, slice, withState)))).flat();
+}
+
+async function readSlice(
+  access: StoreAccess,
+  queue: string,
+  ids: readonly string[],
+  withState: boolean,
+): Promise<ListedRecord[]> {
+  const records =
+    ids.length === 1 && !withState
+      ? undefined
+      : await access.on(queue, async (bull) =>
+          jobRecordsPrimitiveOf(bull.getBackend())?.readRecords(ids, withState),
+        );
+  return Promise.all(
+    ids.map(async (id, index): Promise<ListedRecord> => {
+      const record = records?.[index];
+      if (record === undefined) return { job: await readJob(access, { queue, id }), mayHaveChildren: true };
+      const { json, state, hasChildren = true } = record;
+      const job = json && (await jobOfRecord(access.sealer, access.queueOf(queue), id, json));
+      return { job, ...(state !== undefined && { state }), mayHaveChildren: hasChildren };
+    }),
+  );
 }
 
 /** Returns the state of a job, or the custom state that its running handler has set. */

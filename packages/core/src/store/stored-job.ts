@@ -1,4 +1,4 @@
-import type { Job, JobsOptions } from 'bullmq';
+import { Job, type JobJson, type JobsOptions } from 'bullmq';
 import { type FailureOrigin, isUmbelError } from '../base/errors.js';
 import { isPlainObject } from '../base/text.js';
 import { isSealed, type Sealer } from '../codec/codecs.js';
@@ -8,6 +8,7 @@ import { type Envelope, isEnvelope, readEnvelope } from '../job/envelope.js';
 import { OWN_STATE } from '../job/states.js';
 import { retryOf } from './job-options.js';
 import type { StoredFields } from './primitives/run-trees.js';
+import type { EnvelopeQueue } from './queue-pool.js';
 
 /** A stored job with decoded values. */
 export interface StoredJob {
@@ -77,6 +78,23 @@ export async function storedJobOf(sealer: Sealer, queue: string, job: Job<Envelo
     ...(!name && { problem: NAMELESS }),
     ...(await openedProgress(sealer, id, name, job)),
   };
+}
+
+/** Returns the job of a record; undefined if the record is broken. */
+export async function jobOfRecord(
+  sealer: Sealer,
+  queue: EnvelopeQueue,
+  id: string,
+  json: JobJson,
+): Promise<StoredJob | undefined> {
+  let job: Job<Envelope>;
+  try {
+    job = Job.fromJSON(queue, json, id);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  return storedJobOf(sealer, queue.name, job);
 }
 
 /** Returns the job of the fields of a record; undefined if its data are not valid JSON. */

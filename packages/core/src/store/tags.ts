@@ -3,27 +3,35 @@
  * next check: a check removes the note if the job is missing. Waiting and running jobs keep their notes, so the size of the
  * index depends on the stored jobs, not on all jobs ever sent.
  *
- * On Redis, notes are added to a queue first: those of calls by the command that adds the job, the others with one command
- * for each turn of the event loop. Workers move them into the index with each repair, searches do so first, and senders do so
- * when many notes are queued.
+ * On Redis, notes are added to a queue first (`tag-notes.ts`): those of calls by the command that adds the job, the others with
+ * one command for each turn of the event loop. Workers move them into the index with each repair, and senders do so when many
+ * notes are queued. Who needs all jobs with a tag moves them first; a search for a list reads the latest queued notes instead.
  */
 
-import { valueUnder } from '../base/text.js';
-import { TAGGED_DATA } from '../job/envelope.js';
+import { setTimeout } from '../base/real-timers.js';
 import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { type JobNode, searchLabelsOf } from '../job/job-tree.js';
 import { TAG_QUEUE } from './engine/commands.js';
 import {
-  type QueuedNote,
   type TaggedEntry,
   type TagNote,
   type TagNoteQueue,
   type TagPrimitives,
   tagPrimitivesOf,
 } from './primitives/tags.js';
-import { TERM_START, taskTerms } from './search-terms.js';
+import { taskTerms } from './search-terms.js';
 import type { Store } from './store.js';
+import {
+  COMMAND_TAGS,
+  moveNotes,
+  NoteBatches,
+  type Noting,
+  notesIn,
+  pushNotes,
+  splitNote,
+  type TextNote,
+} from './tag-notes.js';
 
 // An index by day, built from BullMQ's contract, for stores without an index of tags and for notes of older versions. For
 // each tag and day the store holds a job that never runs, in a queue that no worker serves; the lines of its log are the
@@ -122,6 +130,23 @@ export interface TagPosition {
   readonly isBehind: boolean;
 }
 
+/** A position in the store's index. */
+interface NotePosition extends TagPosition {
+  readonly mark: TaggedEntry;
+}
+
+/** Returns whether a search yields entry `a` before entry `b`. */
+function isLater(a: TaggedEntry, b: TaggedEntry): boolean {
+  return a.at > b.at || (a.at === b.at && `${a.queue}/${a.id}` > `${b.queue}/${b.id}`);
+}
+
+/** Returns the entries from a position on, in the order of a search. */
+function entriesFrom(entries: readonly TaggedEntry[], from: NotePosition | undefined): TaggedEntry[] {
+  const isThere = (entry: TaggedEntry): boolean =>
+    from === undefined || (from.isBehind ? isLater(from.mark, entry) : !isLater(entry, from.mark));
+  return entries.filter(isThere).sort((a, b) => (isLater(a, b) ? -1 : isLater(b, a) ? 1 : 0));
+}
+
 /** Retention of ended jobs. */
 export interface Keeping {
   readonly completedMs: number;
@@ -146,11 +171,18 @@ export interface Tagged {
   readonly delayMs?: number | undefined;
 }
 
+/** What a search leaves out that does not wait for the index. */
+export interface NotIndexed {
+  /** Number of queued notes that were not searched. */
+  count: number;
+}
+
 const PAGE = 1000;
-/** Maximum number of tags of a note, which one command removes. */
-const NOTE_TAGS = 20;
-/** Maximum number of tags that one command writes. */
-const COMMAND_TAGS = 500;
+/** Number of queued notes, the latest ones, that a search reads. One command reads them in some 3 ms. */
+const SEARCHED_NOTES = 1000;
+/** Number of notes that are moved between two pauses beside a search, in some 80 ms. */
+const MOVED_BESIDE = 1000;
+const PAUSE_MS = 80;
 /** Number of notes that one command checks. With 20 tags each it takes about 3 ms in an index of 400,000 entries. */
 const CHECKED_AT_ONCE = 25;
 /** A sender checks about twice as many notes as it adds, so that it can remove more than it adds. */
@@ -182,6 +214,8 @@ export class TagIndex {
   #moving: Promise<void> = Promise.resolve();
   /** Number of notes that the next move beside sends moves. */
   #toMove = 0;
+  /** Whether this process moves all queued notes for a search. */
+  #isMovingAll = false;
 
   constructor(store: Store, keeping: Keeping, { checks = true, searchIndex = false }: TagIndexOptions = {}) {
     this.hasTerms = searchIndex;
@@ -191,7 +225,7 @@ export class TagIndex {
     this.#byDay = new TagsByDay(store, Math.max(keeping.completedMs, keeping.failedMs));
   }
 
-  /** Whether the store notes the tags of a call when it adds its job. Then tell `noted` of such calls instead of adding them. */
+  /** Whether the store notes a call when it adds its job. Then tell `noted` of such calls instead of adding them. */
   get notesCalls(): boolean {
     this.#notesCalls ??= tagPrimitivesOf(this.#store.queueOf(TAG_QUEUE).getBackend())?.notesCalls === true;
     return this.#notesCalls;
@@ -246,36 +280,91 @@ export class TagIndex {
     await this.#byDay.clean();
   }
 
-  /** Yields calls and runs with a tag, the latest first; some may be missing from the store. */
+  /**
+   * Yields calls and runs with a tag, the latest first; some may be missing from the store. It waits until all queued notes
+   * are in the index.
+   */
   async *find(tag: string, now: number, from?: TagPosition): AsyncGenerator<TaggedPlace> {
-    const hash = hashOf(tag);
     await this.#moveQueued(Number.POSITIVE_INFINITY);
+    yield* this.#found(tag, now, from, []);
+  }
+
+  /**
+   * Yields calls and runs as `find` does, without a wait: it searches the latest queued notes and the index, and sets
+   * `notIndexed` to the number of the other queued notes, which this process moves meanwhile.
+   */
+  async *search(
+    tag: string,
+    now: number,
+    notIndexed: NotIndexed,
+    from?: TagPosition,
+  ): AsyncGenerator<TaggedPlace> {
+    const { notes, count } = (await this.#withIndex(({ noteQueue }) =>
+      Promise.resolve(noteQueue?.latest(SEARCHED_NOTES)),
+    )) ?? { notes: [], count: 0 };
+    notIndexed.count = Math.max(count - notes.length, 0);
+    if (count > 0) void this.#moveAll();
+    const found = notesIn(notes, this.#firstLookMs).filter(({ tags }) => tags.includes(tag));
+    yield* this.#found(tag, now, from, found);
+  }
+
+  /** Moves all queued notes beside a search, unless this process does so already. Pauses, so that searches stay fast. */
+  async #moveAll(): Promise<void> {
+    if (this.#isMovingAll) return;
+    this.#isMovingAll = true;
+    try {
+      while ((await this.#moveQueued(MOVED_BESIDE)) === MOVED_BESIDE) await pause();
+    } catch {
+      // The next search moves what a failed move leaves.
+    } finally {
+      this.#isMovingAll = false;
+    }
+  }
+
+  /** Yields entries from a position on. `queued` may have entries that were moved into the index meanwhile. */
+  async *#found(
+    tag: string,
+    now: number,
+    from: TagPosition | undefined,
+    queued: readonly TaggedEntry[],
+  ): AsyncGenerator<TaggedPlace> {
+    const hash = hashOf(tag);
     if (from === undefined || 'at' in from.mark)
-      yield* this.#noted(hash, from as (TagPosition & { mark: { at: number } }) | undefined);
+      yield* this.#noted(hash, from as NotePosition | undefined, queued);
     const day = from !== undefined && 'day' in from.mark ? from.mark : undefined;
     const line = day && { day: day.day, line: day.line + Number(from?.isBehind) };
     for await (const { queue, id, ...mark } of this.#byDay.find(hash, now, line)) yield { queue, id, mark };
   }
 
-  /** Yields entries of the store's index. */
-  async *#noted(hash: string, from: TagPosition | undefined): AsyncGenerator<TaggedPlace> {
-    // A repeated send adds a second note.
+  /** Yields entries of the store's index and queued ones, the latest first. */
+  async *#noted(
+    hash: string,
+    from: NotePosition | undefined,
+    queued: readonly TaggedEntry[],
+  ): AsyncGenerator<TaggedPlace> {
+    const left = entriesFrom(queued, from);
+    // A repeated send adds a second note, and a queued note may have been moved.
     const seen = new Set<string>();
-    let last = from !== undefined && 'at' in from.mark ? from.mark : undefined;
+    const unseen = (entries: readonly TaggedEntry[]): TaggedPlace[] =>
+      entries.flatMap(({ at, queue, id }) => {
+        const key = `${queue}/${id}`;
+        if (seen.has(key)) return [];
+        seen.add(key);
+        return [{ queue, id, mark: { at, queue, id } }];
+      });
+    let last = from?.mark;
     let isBehind = from?.isBehind ?? true;
     for (;;) {
       const page = await this.#withIndex((primitives) => primitives.findTagged(hash, PAGE, last, isBehind));
       for (const entry of page ?? []) {
-        const { queue, id } = entry;
         last = entry;
-        const key = `${queue}/${id}`;
-        if (seen.has(key)) continue;
-        seen.add(key);
-        yield { queue, id, mark: entry };
+        const later = left.findIndex((each) => !isLater(each, entry));
+        yield* unseen([...left.splice(0, later < 0 ? left.length : later), entry]);
       }
       isBehind = true;
-      if (page === undefined || page.length < PAGE) return;
+      if (page === undefined || page.length < PAGE) break;
     }
+    yield* unseen(left);
   }
 
   /** Writes notes. */
@@ -332,21 +421,25 @@ export class TagIndex {
   }
 
   /** Moves queued notes into the index, up to `limit` and not more than exist when it is called. */
-  #moveQueued(limit: number): Promise<void> {
+  #moveQueued(limit: number): Promise<number> {
     const moved = this.#moving.then(() => this.#move(limit));
-    this.#moving = moved.catch(() => {});
+    this.#moving = moved.then(
+      () => {},
+      () => {},
+    );
     return moved;
   }
 
-  async #move(limit: number): Promise<void> {
-    if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return;
+  /** Returns the number of moved notes. */
+  async #move(limit: number): Promise<number> {
+    if ((await this.#withIndex(async ({ noteQueue }) => noteQueue !== undefined)) !== true) return 0;
     // Each command by itself has the time that a command may take: the queue may be long.
     const queue: Pick<TagNoteQueue, 'first' | 'take'> = {
       first: async (count) =>
         (await this.#withIndex(async ({ noteQueue }) => noteQueue?.first(count))) ?? { notes: [], count: 0 },
       take: async (texts) => void (await this.#withIndex(async ({ noteQueue }) => noteQueue?.take(texts))),
     };
-    await moveNotes(
+    return moveNotes(
       queue,
       limit,
       this.#firstLookMs,
@@ -355,7 +448,13 @@ export class TagIndex {
   }
 
   async #noteIn(primitives: TagPrimitives, notes: readonly TextNote[]): Promise<void> {
-    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map((tag) => hashOf(tag)) }));
+    const hashes = new Map<string, string>(); // most notes of a command have the same few tags and terms
+    const hash = (tag: string): string => {
+      const known = hashes.get(tag) ?? hashOf(tag);
+      hashes.set(tag, known);
+      return known;
+    };
+    const hashed = notes.map((note) => ({ ...note, tags: note.tags.map(hash) }));
     for (const some of inCommands(hashed)) await primitives.noteTags(some);
   }
 
@@ -382,12 +481,14 @@ export class TagIndex {
 
   #notesOf({ tags: iterable, place: { queue, id }, delayMs = 0 }: Tagged, now: number): TextNote[] {
     const tags = Array.isArray(iterable) ? (iterable as readonly string[]) : [...iterable];
-    const checkAt = now + delayMs + this.#firstLookMs;
-    const notes: TextNote[] = [];
-    for (let start = 0; start < tags.length; start += NOTE_TAGS)
-      notes.push({ tags: tags.slice(start, start + NOTE_TAGS), queue, id, at: now, checkAt });
-    return notes;
+    return splitNote({ tags, queue, id, at: now, checkAt: now + delayMs + this.#firstLookMs });
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, PAUSE_MS).unref();
+  });
 }
 
 /** Returns the hash of a tag, because tags may be any text. */
@@ -407,151 +508,4 @@ function* inCommands(notes: readonly TagNote[]): Generator<readonly TagNote[]> {
     count = 0;
   }
   if (some.length > 0) yield some;
-}
-
-// Queued notes, on their way into the index: the notes of one turn of the event loop are added to a queue in the store with
-// one command, and moved from there into the index.
-
-/** Tags and terms of a call or a run, before they are hashed. */
-export interface TextNote {
-  readonly tags: readonly string[];
-  readonly queue: string;
-  readonly id: string;
-  /** When it was noted, and when it is checked next: in milliseconds since 1970. */
-  readonly at: number;
-  readonly checkAt: number;
-}
-
-/** Notes that were added and are being written. */
-export interface Noting {
-  /** Settles once the command was sent: the store receives all later commands after it. */
-  readonly issued: Promise<void>;
-  /** Settles with the command. Call it after `issued` has settled. */
-  done(): Promise<void>;
-}
-
-/** Collects notes until the current microtasks have run. */
-export class NoteBatches {
-  readonly #write: (notes: readonly TextNote[]) => Promise<void>;
-  #open: { readonly notes: TextNote[]; readonly noting: Noting } | undefined;
-
-  constructor(write: (notes: readonly TextNote[]) => Promise<void>) {
-    this.#write = write;
-  }
-
-  add(notes: readonly TextNote[]): Noting {
-    this.#open ??= this.#newBatch();
-    for (const note of notes) this.#open.notes.push(note);
-    return this.#open.noting;
-  }
-
-  #newBatch(): { readonly notes: TextNote[]; readonly noting: Noting } {
-    const notes: TextNote[] = [];
-    let written = Promise.resolve();
-    const issued = Promise.resolve().then(() => {
-      this.#open = undefined;
-      written = this.#write(notes);
-      written.catch(() => {}); // callers of `done()` get the error
-    });
-    return { notes, noting: { issued, done: () => written } };
-  }
-}
-
-/** Maximum number of notes that one command adds to the queue. */
-const PUSHED = 200;
-/** Number of notes that one command moves: as many as have 500 tags together, within these bounds. */
-const MOVED = { least: 25, most: 250 };
-
-/** Adds notes to the queue. Returns the length of the queue. `mark` must return a value that is unique across processes. */
-export async function pushNotes(
-  queue: TagNoteQueue,
-  notes: readonly TextNote[],
-  mark: () => string,
-): Promise<number> {
-  const texts = notes.map(({ tags: labels, queue: name, id, at, checkAt }) => {
-    const tags = labels.filter((label) => !label.startsWith(TERM_START));
-    const note = [mark(), name, id, at, checkAt, tags];
-    if (tags.length === labels.length) return JSON.stringify(note);
-    const terms = labels.filter((label) => label.startsWith(TERM_START));
-    return JSON.stringify([...note, terms.map((term) => term.slice(TERM_START.length))]);
-  });
-  const pushing: Promise<number>[] = [];
-  for (let start = 0; start < texts.length; start += PUSHED)
-    pushing.push(queue.push(texts.slice(start, start + PUSHED)));
-  return Math.max(0, ...(await Promise.all(pushing)));
-}
-
-/**
- * Moves the oldest notes into the index, up to `limit` and not more than exist now. Returns the number of moved notes.
- * @param firstLookMs Time from the sending of a call that the store has noted to the first check of its note.
- */
-export async function moveNotes(
-  queue: Pick<TagNoteQueue, 'first' | 'take'>,
-  limit: number,
-  firstLookMs: number,
-  note: (notes: readonly TextNote[]) => Promise<void>,
-): Promise<number> {
-  let moved = 0;
-  let size = MOVED.least;
-  for (let left = limit; left > 0; ) {
-    const { notes, count } = await queue.first(Math.min(size, left));
-    if (notes.length === 0) break;
-    const read = notes.flatMap((queued) => noteIn(queued) ?? noteOfCall(queued, firstLookMs) ?? []);
-    await note(read);
-    const labels = read.reduce((sum, { tags }) => sum + tags.length, 0);
-    const fitting = Math.floor((COMMAND_TAGS * notes.length) / Math.max(labels, 1));
-    size = Math.min(Math.max(fitting, MOVED.least), MOVED.most);
-    await queue.take(notes.map(({ text }) => text)); // remove after indexing, so that a search always finds it in one of the two
-    moved += notes.length;
-    left = Math.min(left, moved === notes.length ? count : left) - notes.length;
-  }
-  return moved;
-}
-
-/** Returns the pushed note; undefined for other entries. */
-function noteIn({ text }: QueuedNote): TextNote | undefined {
-  const stored = parsed(text);
-  if (!Array.isArray(stored)) return undefined;
-  const [, queue, id, at, checkAt, tags, terms = []] = stored as unknown[];
-  const isNote =
-    typeof queue === 'string' &&
-    typeof id === 'string' &&
-    Number.isFinite(at) &&
-    Number.isFinite(checkAt) &&
-    areTexts(tags) &&
-    areTexts(terms) &&
-    tags.length + terms.length > 0;
-  if (!isNote) return undefined;
-  const labels = [...tags, ...terms.map((term) => `${TERM_START}${term}`)];
-  return { queue, id, at: Number(at), checkAt: Number(checkAt), tags: labels };
-}
-
-/** Returns the note of a call that the store has noted; undefined if its job is missing, and for other entries. */
-function noteOfCall({ text, call }: QueuedNote, firstLookMs: number): TextNote | undefined {
-  const [, queue, id] = /^([^/ ]+)\/(\S+)$/.exec(text) ?? [];
-  if (queue === undefined || id === undefined || call === undefined) return undefined;
-  const tags = tagsIn(call.data);
-  const at = call.sentAt;
-  return tags && Number.isFinite(at) ? { queue, id, at, checkAt: at + firstLookMs, tags } : undefined;
-}
-
-/** Returns the tags in the data of a call, or in the beginning of it; undefined if it has none. */
-function tagsIn(data: string): readonly string[] | undefined {
-  const list = /^(?:"(?:[^"\\]|\\.)*",?)*\]/.exec(data.slice(TAGGED_DATA.length + 1))?.[0];
-  const isFirst = data.startsWith(`${TAGGED_DATA}[`) && list !== undefined;
-  const tags = isFirst ? parsed(`[${list}`) : valueUnder(parsed(data), 'tags');
-  return areTexts(tags) && tags.length > 0 ? tags : undefined;
-}
-
-function areTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string');
-}
-
-/** Returns the value of a JSON text; undefined for another text, which another program has added. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

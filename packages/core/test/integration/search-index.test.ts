@@ -1,6 +1,6 @@
 /** The search index: what `searchIndex` finds by task and by error, how much it reads for it, and what leaves it. */
-import { chain, group } from '@umbel/canvas';
-import { type App, createApp, InvalidOptionError, type JobQuery } from '@umbel/core';
+import { chain, group, map } from '@umbel/canvas';
+import { type App, createApp, InvalidOptionError, type JobQuery, type RunFilter } from '@umbel/core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
@@ -17,7 +17,7 @@ async function search(app: App, query: JobQuery): Promise<{ ids: string[]; read:
   const ids: string[] = [];
   let read = 0;
   for (let cursor: string | undefined; ; ) {
-    const page = await app.jobs.list({ ...query, cursor });
+    const page = await app.jobs.list({ ...query, cursor, waitForIndex: true });
     ids.push(...page.items.map(({ id }) => id));
     read += page.read;
     cursor = page.cursor;
@@ -128,6 +128,62 @@ onEveryEngine('the search index', (engine) => {
     const later = Date.now() + 30 * 86_400_000;
     while ((await index.checkTags(later, 500, kept)) === 500);
     expect(await entries()).toEqual(terms.map(() => []));
+  });
+
+  test('answers at once while many calls wait for the index, and says how many it has not searched', async () => {
+    const app = engine.app({ searchIndex: true });
+    const early = app.task({ name: 'early', input: z.unknown(), run: async () => 1 });
+    const first = await early.applyAsync(1, { tags: ['acme'] });
+    const { bill } = await crowded(app);
+    const bills = await bill.sendMany([1, 2, 3, 4, 5]);
+    const isQueued = engine.name === 'redis'; // elsewhere calls are written to the index at once
+    const left = OTHERS + 1 + 5 - 1000;
+    const { items, notIndexed } = await app.jobs.list({ task: 'mail.bill.send' });
+    expect(items.map(({ id }) => id).toSorted()).toEqual(bills.map(({ id }) => id).toSorted());
+    expect(notIndexed).toBe(isQueued ? left : undefined);
+    // The calls have been moved between these pages.
+    const page = await app.jobs.list({ task: 'mail.bill.send', limit: 2 });
+    const waited = await app.jobs.list({ task: 'early', waitForIndex: true });
+    expect(waited).toMatchObject({ items: [{ id: first.id }], read: 1 });
+    expect(waited.notIndexed).toBeUndefined();
+    const ids = page.items.map(({ id }) => id);
+    for (let cursor = page.cursor; cursor !== undefined; ) {
+      const next = await app.jobs.list({ task: 'mail.bill.send', limit: 2, cursor });
+      ids.push(...next.items.map(({ id }) => id));
+      cursor = next.cursor;
+    }
+    expect(ids).toEqual(items.map(({ id }) => id));
+    expect((await app.jobs.list({ tag: 'acme', task: 'early' })).items).toHaveLength(1);
+    await expect(app.jobs.list({ waitForIndex: 'yes' as never })).rejects.toThrow(InvalidOptionError);
+  });
+
+  test.each([true, false])('finds workflow runs by their tasks, with the index: %s', async (searchIndex) => {
+    const app = engine.app({ searchIndex });
+    const { welcome, other } = await crowded(app);
+    const members = Array.from({ length: 130 }, () => welcome.si(1));
+    const large = await chain(group(members), other.si()).named('large').delay();
+    const split = app.task({ name: 'mail.bill.split', input: z.unknown(), run: async () => [1, 2] });
+    const mapped = await chain(split, map(welcome)).named('mapped').delay(0);
+    const plain = await chain(other, other.si()).delay();
+    await welcome.delay(1);
+    await app.worker({ queues: ['default'], concurrency: 10 }).start();
+    const more: { readonly id: string }[] = [];
+    for (let sent = 0; sent < 51; sent += 1) more.push(await chain(other, other.si()).delay());
+    const found = async (query: RunFilter) => {
+      const ids: string[] = [];
+      for await (const { id } of app.runs.all(query)) ids.push(id);
+      return ids.toSorted();
+    };
+    expect(await found({ task: 'mail.welcome' })).toEqual([large.id, mapped.id].toSorted());
+    expect(await found({ task: 'mail.*' })).toEqual([large.id, mapped.id].toSorted());
+    expect(await found({ task: 'mail.bill.*' })).toEqual([mapped.id]);
+    expect(await found({ task: 'mail.welcome', name: 'lar*' })).toEqual([large.id]);
+    const others = [large, plain, ...more].map(({ id }) => id);
+    expect(await found({ task: 'other' })).toEqual(others.toSorted());
+    expect(await found({ task: 'none' })).toEqual([]);
+    // A page reads the jobs of 50 runs at most.
+    const { read } = await app.runs.list({ task: 'none', state: 'waiting-children' });
+    expect(read).toBeLessThanOrEqual(searchIndex ? 0 : 50);
   });
 
   test('is not written without the option', async () => {

@@ -1,7 +1,8 @@
 /** Notes of tags that a store queues before they are in its index. */
 import { describe, expect, test } from 'vitest';
 import type { TagNoteQueue } from '../../src/store/primitives/tags.js';
-import { moveNotes, NoteBatches, pushNotes, type TextNote } from '../../src/store/tags.js';
+import { taskTerms } from '../../src/store/search-terms.js';
+import { moveNotes, NoteBatches, pushNotes, type TextNote } from '../../src/store/tag-notes.js';
 
 const note = (id: string): TextNote => ({
   tags: ['red', `of ${id}`],
@@ -19,13 +20,17 @@ function queueInMemory() {
   const data = new Map<string, string>();
   const callOf = (text: string) => {
     const stored = data.get(text);
-    return stored === undefined ? undefined : { call: { data: stored, sentAt: 1000 } };
+    return stored === undefined ? undefined : { call: { task: 'a.b', data: stored, sentAt: 1000 } };
   };
   const queue: TagNoteQueue = {
     push: async (more) => texts.push(...more),
     first: async (limit) => {
       const notes = texts.slice(0, limit).map((text) => ({ text, ...callOf(text) }));
       return { notes, count: texts.length };
+    },
+    latest: async (limit) => {
+      const notes = texts.slice(-limit).map((text) => ({ text, ...callOf(text) }));
+      return { notes: notes.reverse(), count: texts.length };
     },
     take: async (taken) => {
       if (texts[0] === taken[0] && texts[taken.length - 1] === taken.at(-1)) texts.splice(0, taken.length);
@@ -87,13 +92,16 @@ describe('queued notes', () => {
     expect(texts).toHaveLength(1);
   });
 
-  test('of calls that the store has noted have the tags of the job', async () => {
+  test('of calls that the store has noted have the tags of the job, and its task if it is indexed', async () => {
     const { queue, texts, data } = queueInMemory();
     const notes: Record<string, string | undefined> = {
       'mail/one': '{"umbel":1,"tags":["a","b]","c\\"]"],"input":{"tags":["no"]}}',
       'mail/cut': '{"umbel":1,"tags":["a"],"input":"the rest is not re',
       'mail/edited': '{"input":1,"tags":["late"],"umbel":1}',
       'mail/gone': undefined,
+      'mail/indexed': '{"umbel":1,"indexed":true,"input":{"tags":["no"]}}',
+      'mail/both': '{"umbel":1,"indexed":true,"tags":["a"],"input":"the rest is not re',
+      'mail/turned': '{"input":1,"indexed":true,"umbel":1}',
       'mail/none': '{"umbel":1,"input":{"tags":["no"]}}',
       'mail/wrong': '{"umbel":1,"tags":[1]}',
       'mail/broken': '{"umbel":1,"tags":["a',
@@ -103,7 +111,7 @@ describe('queued notes', () => {
       if (job !== undefined) data.set(text, job);
     }
     const moved: TextNote[] = [];
-    await moveNotes(queue, 9, LOOK_MS, async (some) => void moved.push(...some));
+    await moveNotes(queue, 20, LOOK_MS, async (some) => void moved.push(...some));
     const of = (id: string, tags: string[]) => ({
       queue: 'mail',
       id,
@@ -111,7 +119,12 @@ describe('queued notes', () => {
       checkAt: 1000 + LOOK_MS,
       tags,
     });
-    expect(moved).toEqual([of('one', ['a', 'b]', 'c"]']), of('cut', ['a']), of('edited', ['late'])]);
+    const terms = taskTerms('a.b');
+    expect(terms).toHaveLength(2);
+    expect(moved).toEqual([
+      ...[of('one', ['a', 'b]', 'c"]']), of('cut', ['a']), of('edited', ['late'])],
+      ...[of('indexed', [...terms]), of('both', ['a', ...terms]), of('turned', [...terms])],
+    ]);
     expect(texts).toEqual([]);
   });
 

@@ -106,6 +106,8 @@ export interface Found<Item> {
   readonly cursor?: string;
   /** Number of jobs that the server read for it. */
   readonly read: number;
+  /** Number of those that were sent lately and were not searched. */
+  readonly notIndexed?: number;
 }
 
 export interface TaskFacts {

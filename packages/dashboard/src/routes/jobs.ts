@@ -115,13 +115,16 @@ function listOf(
   cursor: string | undefined,
 ) {
   const search = parseSearch(text, { now: new Date(), isIndexed: app.describe().searchIndex });
-  const { task, error, queue, run, condition, ...ofRuns } = search.filter;
+  const { error, queue, run, condition, ...ofRuns } = search.filter;
   if (kind === 'jobs')
     return findPage<ListedJob>(search, cursor, (page) =>
       app.jobs.list({ ...search.filter, lateAfter, ...page }),
     );
-  // A run has no task, no error of its own, no queue, no run and no condition.
-  const isNone = [task, error, queue, run, condition].some((value) => value !== undefined);
+  // The tasks of a run are known to core only.
+  if (search.comparedKeys.has('task'))
+    throw new InvalidOptionError('q', 'for runs, one task such as task:mail.send or task:mail.*', text);
+  // A run has no error of its own, no queue, no run and no condition.
+  const isNone = [error, queue, run, condition].some((value) => value !== undefined);
   if (isNone) return Promise.resolve({ items: [], read: 0 });
   return findPage<ListedRun>(search, cursor, (page) => app.runs.list({ ...ofRuns, ...page }));
 }
@@ -144,12 +147,14 @@ async function withVisibleErrors(
 }
 
 async function runFacts(app: App, id: string) {
+  const result = app.result(id);
+  const graphing = result.graph();
+  graphing.catch(() => {}); // awaited below if there is such a run
   const run = await app.runs.get(id);
   if (run === undefined) return undefined;
-  const result = app.result(id);
   const isEnded = isFinal(run.state);
   const [graph, waitReason, output] = await Promise.all([
-    result.graph(),
+    graphing,
     isEnded ? undefined : app.jobs.waitReason(id),
     run.state === 'completed' ? outputOf(app, '', result) : undefined,
   ]);

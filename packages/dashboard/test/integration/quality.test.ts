@@ -5,7 +5,7 @@ import { memory } from '@umbel/testing';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { useBrowser } from '../support/browser.js';
+import { useBrowser, visit } from '../support/browser.js';
 import { hardToRead } from '../support/contrast.js';
 import { withDemo } from '../support/demo.js';
 
@@ -33,7 +33,7 @@ test.skipIf(program === undefined)(
           ...['/runs', '/failed', '/queues', '/workers', '/schedules', '/signals', '/tasks', '/nowhere'],
         ];
         for (const path of paths) {
-          await page.goto(`${address}${path}`);
+          await visit(page, `${address}${path}`);
           await page.locator('h1, .empty').first().waitFor();
           if (path !== '/nowhere') await page.locator('.list, .card').first().waitFor();
           for (const colorScheme of ['light', 'dark'] as const) {
@@ -48,7 +48,7 @@ test.skipIf(program === undefined)(
         expect(await page.evaluate('document.getAnimations().length')).toBe(0);
 
         // The graph: one stop of the tabulator, arrows between steps, Enter opens, Escape closes.
-        await page.goto(`${address}/runs/${ids.broken}`);
+        await visit(page, `${address}/runs/${ids.broken}`);
         const step = page.getByRole('button', { name: /report\.draft: completed/ });
         await step.focus();
         await page.keyboard.press('ArrowRight');
@@ -65,7 +65,7 @@ test.skipIf(program === undefined)(
         expect(await level.textContent()).not.toBe(before);
 
         // A dialog keeps the focus, Escape closes it, and the focus returns to its button.
-        await page.goto(`${address}/queues`);
+        await visit(page, `${address}/queues`);
         const limits = page
           .locator('.queue', { has: page.getByRole('heading', { name: 'images' }) })
           .getByRole('button', { name: 'Limits' });
@@ -104,11 +104,11 @@ test.skipIf(program === undefined)(
         await page.getByText('At most 100 starts in 1m').waitFor({ state: 'detached' });
 
         // A saved view stays in the browser.
-        await page.goto(`${address}/jobs?q=task%3Amail.*`);
+        await visit(page, `${address}/jobs?q=task%3Amail.*`);
         await page.getByRole('button', { name: 'Save this view' }).click();
         await dialog.getByLabel('Name').fill('Mails');
         await dialog.getByRole('button', { name: 'Save' }).click();
-        await page.goto(`${address}/jobs`);
+        await visit(page, `${address}/jobs`);
         await page
           .getByRole('navigation', { name: 'Saved views' })
           .getByRole('link', { name: 'Mails' })
@@ -118,7 +118,7 @@ test.skipIf(program === undefined)(
         await page.getByRole('button', { name: 'Save this view' }).waitFor();
 
         // Two runs side by side.
-        await page.goto(`${address}/runs/${ids.broken}`);
+        await visit(page, `${address}/runs/${ids.broken}`);
         await page.getByRole('link', { name: 'Compare' }).click();
         await page.getByLabel('Run B').fill(ids.asleep);
         await page.getByRole('button', { name: 'Compare' }).click();
@@ -127,7 +127,7 @@ test.skipIf(program === undefined)(
 
         // Recent inputs fill the form of a task; the input is copied as a command.
         await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-        await page.goto(`${address}/tasks`);
+        await visit(page, `${address}/tasks`);
         await page
           .getByRole('row', { name: /word\.count/ })
           .getByRole('button', { name: 'Run' })
@@ -145,7 +145,7 @@ test.skipIf(program === undefined)(
         await page.keyboard.press('Escape');
 
         // A large group is unfolded in its node; the keyboard leads through its members, whose panel leaves them open.
-        await page.goto(`${address}/runs/${ids.words}`);
+        await visit(page, `${address}/runs/${ids.words}`);
         await page.getByRole('button', { name: /word\.count: 60 of 60/ }).click();
         const members = page.locator('.member');
         await members.nth(49).waitFor();
@@ -170,7 +170,7 @@ test.skipIf(program === undefined)(
           { headers: { traceparent: `00-${TRACE}-00f067aa0ba902b7-01` } },
         );
         await traced.get(soon);
-        await page.goto(`${address}/jobs/${traced.id}`);
+        await visit(page, `${address}/jobs/${traced.id}`);
         expect(await page.getByRole('link', { name: TRACE }).getAttribute('href')).toBe(
           `https://traces.example/t/${TRACE}`,
         );

@@ -50,6 +50,10 @@ onEveryEngine('the dashboard', (engine) => {
       expect(await found('state:failed', 'runs')).toEqual([ids.broken]);
       expect(await found('tag:album-7', 'runs')).toEqual([ids.album]);
       expect(await found('task:x', 'runs')).toEqual([]);
+      expect(await found('task:word.*', 'runs')).toEqual([ids.words]);
+      expect(await found('task:image.resize state:completed', 'runs')).toEqual([ids.album]);
+      for (const q of ['-task:word.count', 'task:*.count', 'task:a task:b'])
+        expect((await client.get(`/api/list/runs?q=${encodeURIComponent(q)}`)).status).toBe(400);
       for (const wrong of ['state:nonsense', 'owner:ann', 'after:yesterday'])
         expect((await client.get(`/api/list/jobs?q=${encodeURIComponent(wrong)}`)).status).toBe(400);
       expect((await client.get('/api/list/jobs?cursor=nonsense')).status).toBe(400);

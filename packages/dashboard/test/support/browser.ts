@@ -68,3 +68,25 @@ export function useBrowser() {
 
   return { program, serve, open, browser: started };
 }
+
+/** Runs in the page: shows another address as a link of the page does, and waits until the view before is gone. */
+const NAVIGATE = `(address) => {
+  history.pushState(null, '', address);
+  dispatchEvent(new PopStateEvent('popstate'));
+  return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+}`;
+
+/** Shows an address of an open dashboard without loading its program again, which takes longer than most views. */
+export async function visit(page: Page, address: string): Promise<void> {
+  if (page.url().startsWith('http')) await page.evaluate(`(${NAVIGATE})(${JSON.stringify(address)})`);
+  else await page.goto(address);
+  await complete(page);
+}
+
+/** Waits until no part of a view is still to come. */
+export async function complete(page: Page): Promise<void> {
+  await page
+    .getByText(/^(?:Loading|Drawing) …$/)
+    .first()
+    .waitFor({ state: 'detached' });
+}

@@ -134,8 +134,8 @@ describe('commands', () => {
       code: 'await app.jobs.list({ state: "failed", task: "mail send", run: "r" })',
     });
     expect(listCommands('runs', 'state:retrying task:x tag:acme')).toEqual({
-      cli: 'umbel runs list --tag acme',
-      code: 'await app.runs.list({ tag: "acme" })',
+      cli: 'umbel runs list --task x --tag acme',
+      code: 'await app.runs.list({ task: "x", tag: "acme" })',
     });
     expect(deadLetterCommands({ task: '', error: 'RangeError', queue: '' }).cli).toBe(
       'umbel dead list --error RangeError',

@@ -11,6 +11,7 @@ import type {
 } from '../primitives/ended-jobs.js';
 
 import type { HistoryPrimitives } from '../primitives/history.js';
+import type { JobRecordsPrimitive } from '../primitives/job-records.js';
 import type { Primitives } from '../primitives/jobs.js';
 import type { LookPrimitive } from '../primitives/looks.js';
 import type { PurgePrimitive } from '../primitives/purge.js';
@@ -33,6 +34,7 @@ export type EngineCommands = Partial<
     EndedJobsPrimitive &
     PurgePrimitive &
     RunTreePrimitive &
+    JobRecordsPrimitive &
     TagPrimitives &
     SignalPrimitives &
     HistoryPrimitives &

@@ -39,7 +39,10 @@ export interface TagPrimitives {
   ): Promise<number>;
   /** Absent where adding notes is cheap. */
   readonly noteQueue?: TagNoteQueue;
-  /** Whether adding the job of a tagged call (`TAGGED_DATA`) also adds a note to the queue, with the same command. */
+  /**
+   * Whether adding the job of a call that is tagged or indexed (`TAGGED_DATA`, `INDEXED_DATA`) also adds a note to the queue,
+   * with the same command.
+   */
   readonly notesCalls?: boolean;
 }
 
@@ -50,10 +53,18 @@ export interface TagPrimitives {
 export interface TagNoteQueue {
   /** Adds notes, each a unique text. Returns the length of the queue. */
   push(texts: readonly string[]): Promise<number>;
-  /** Returns the oldest notes, and the length of the queue. */
-  first(limit: number): Promise<{ readonly notes: readonly QueuedNote[]; readonly count: number }>;
+  /** Returns the oldest notes, the oldest first, and the length of the queue. Fewer than `limit` if calls are large. */
+  first(limit: number): Promise<QueuedNotes>;
+  /** Returns the latest notes, the latest first, and the length of the queue. Fewer than `limit` if calls are large. */
+  latest(limit: number): Promise<QueuedNotes>;
   /** Removes the oldest notes, which have these texts and are in the index. Does nothing if they were removed before. */
   take(texts: readonly string[]): Promise<void>;
+}
+
+/** Notes at one end of the queue, and the length of the whole queue. */
+export interface QueuedNotes {
+  readonly notes: readonly QueuedNote[];
+  readonly count: number;
 }
 
 /** An entry of the queue of notes. */
@@ -62,7 +73,8 @@ export interface QueuedNote {
   readonly text: string;
   /** The job of such a call; undefined if it is missing. */
   readonly call?: {
-    /** Its data, or the part that has the tags. */
+    readonly task: string;
+    /** Its data, or the part that says how it is noted. */
     readonly data: string;
     /** In milliseconds since 1970. */
     readonly sentAt: number;

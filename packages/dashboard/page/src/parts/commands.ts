@@ -36,7 +36,7 @@ export function listCommands(kind: 'jobs' | 'runs', q: string): Commands {
   for (const key of LISTED) {
     const value = words.get(key);
     const isKnown = value !== undefined && !value.includes('*') && (key !== 'state' || STATES.has(value));
-    if (isKnown && (kind === 'jobs' || key === 'state' || key === 'tag')) filter[key] = value;
+    if (isKnown && (kind === 'jobs' || ['state', 'tag', 'task'].includes(key))) filter[key] = value;
   }
   return filtered(`${kind} list`, `${kind}.list`, filter);
 }

@@ -17,10 +17,10 @@ const STATES = {
   jobs: ['waiting', 'delayed', 'active', 'retrying', 'late', 'stuck', 'failed', 'completed'],
   runs: ['waiting-children', 'failed', 'completed'],
 } as const;
-/** What a search can begin with: a run has no task, no queue and no error of its own. */
+/** What a search can begin with: a run has no queue and no error of its own. */
 const HELP = {
   jobs: 'state:failed task:mail.* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text',
-  runs: 'state:failed name:invoice* tag:acme id:… after:2h before:2030-01-31 -tag:test, or any text',
+  runs: 'state:failed name:invoice* task:mail.* tag:acme id:… after:2h before:2030-01-31 -tag:test, or any text',
 } as const;
 const PLACEHOLDER = {
   jobs: 'Search: state:failed task:mail.* after:2h',
@@ -72,6 +72,11 @@ export function List({ kind }: { readonly kind: Kind }) {
       {isBounded && (
         <p class="dim">
           {`${number(data.items.length)} of the ${cursor === '' ? 'first' : 'next'} ${number(data.read)} jobs match. There are more to search.`}
+        </p>
+      )}
+      {data?.notIndexed !== undefined && (
+        <p class="dim" role="status">
+          {`${number(data.notIndexed)} jobs that were sent lately are not in the index yet, so they were not searched.`}
         </p>
       )}
       <div class="actions end">

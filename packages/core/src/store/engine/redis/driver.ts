@@ -8,6 +8,7 @@ import { redisChildResults, redisEndedJobs, redisEndedTimes } from './ended-jobs
 import { isRedisTransient, redisRefusal } from './errors.js';
 import { checkRedis, redisFacts } from './facts.js';
 import { redisHistory } from './history.js';
+import { redisJobRecords } from './job-records.js';
 import { redisPrimitives } from './jobs.js';
 import { keepsLongResultsOut } from './long-results.js';
 import { redisLooks } from './looks.js';
@@ -37,6 +38,7 @@ export const REDIS: EngineDriver = {
       ...redisLooks(redis),
       ...redisPurge(redis),
       ...redisRunTrees(redis),
+      ...redisJobRecords(redis),
       ...redisTags(redis),
       ...redisSignals(redis),
       ...redisHistory(redis),

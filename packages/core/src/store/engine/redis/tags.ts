@@ -1,7 +1,7 @@
 /** This module implements the index of tags in Redis; `../../tags.ts` uses it. */
 import type { JobJson, RedisQueueBackend } from 'bullmq';
-import { TAGGED_DATA } from '../../../job/envelope.js';
-import type { QueuedNote, TaggedEntry, TagPrimitives } from '../../primitives/tags.js';
+import { INDEXED_DATA, TAGGED_DATA } from '../../../job/envelope.js';
+import type { QueuedNote, QueuedNotes, TaggedEntry, TagPrimitives } from '../../primitives/tags.js';
 import { TAG_CHECKS, TAG_QUEUE } from '../commands.js';
 import { runScript, type Script } from './scripts.js';
 
@@ -36,41 +36,61 @@ const PUSH_NOTES: Script = {
 const MAX_TAGS_BYTES = 20 * (200 * 6 + 3) + 64;
 /** Longer data that begin with something else, because another program has rewritten them, are not read. */
 const MAX_OTHER_BYTES = 65_536;
+/** Size of the data in one answer. */
+const MAX_DATA_BYTES = 1_000_000;
 
-/** A text that begins with a queue is the note of a call: its tags are those of the job. */
-const FIRST_NOTES: Script = {
-  name: 'umbel:firstTagNotes',
+/** Lua function that returns whether the data of a job are those of a call that is tagged or indexed. */
+const IS_NOTED = `local function isNoted(data)
+  return string.sub(data, 1, ${TAGGED_DATA.length}) == '${TAGGED_DATA}'
+    or string.sub(data, 1, ${INDEXED_DATA.length}) == '${INDEXED_DATA}'
+end`;
+
+/** In the data of an indexed call: what follows if it has tags. */
+const ITS_TAGS = ',"tags":';
+
+/**
+ * Reads notes from the oldest one on, or with `latest` from the latest one on. A text that begins with a queue is the note of
+ * a call: its tags and its task are those of the job.
+ */
+const READ_NOTES: Script = {
+  name: 'umbel:readTagNotes',
   numberOfKeys: 1,
-  lua: `local texts = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
-local data, times = {}, {}
-for index, text in ipairs(texts) do
-  data[index], times[index] = '', ''
+  lua: `${IS_NOTED}
+local function beginning(stored)
+  if not isNoted(stored) then return #stored <= ${MAX_OTHER_BYTES} and stored or '' end
+  local hasTags = string.sub(stored, 1, ${TAGGED_DATA.length}) == '${TAGGED_DATA}'
+    or string.sub(stored, ${INDEXED_DATA.length + 1}, ${INDEXED_DATA.length + ITS_TAGS.length}) == '${ITS_TAGS}'
+  return hasTags and string.sub(stored, 1, ${MAX_TAGS_BYTES}) or '${INDEXED_DATA}'
+end
+local limit, isLatest = tonumber(ARGV[1]), ARGV[3] == 'latest'
+local texts = redis.call('LRANGE', KEYS[1], isLatest and -limit or 0, isLatest and -1 or limit - 1)
+local read, data, times, tasks, size = {}, {}, {}, {}, 0
+for number = 1, #texts do
+  local text = texts[isLatest and #texts + 1 - number or number]
+  read[number], data[number], times[number], tasks[number] = text, '', '', ''
   local queue, id = string.match(text, '^([%w_.-]+)/(%S+)$')
   if queue then
     local key = ARGV[2] .. queue .. ':' .. id
     if redis.call('TYPE', key).ok == 'hash' then
-      local fields = redis.call('HMGET', key, 'data', 'timestamp')
-      local stored = fields[1] or ''
-      times[index] = fields[2] or ''
-      if string.sub(stored, 1, ${TAGGED_DATA.length}) == '${TAGGED_DATA}' then
-        data[index] = string.sub(stored, 1, ${MAX_TAGS_BYTES})
-      elseif #stored <= ${MAX_OTHER_BYTES} then
-        data[index] = stored
-      end
+      local fields = redis.call('HMGET', key, 'data', 'timestamp', 'name')
+      data[number], times[number], tasks[number] = beginning(fields[1] or ''), fields[2] or '', fields[3] or ''
+      size = size + #data[number]
     end
   end
+  if size > ${MAX_DATA_BYTES} then break end
 end
-return { redis.call('LLEN', KEYS[1]), texts, data, times }`,
+return { redis.call('LLEN', KEYS[1]), read, data, times, tasks }`,
 };
 
 /**
  * Lua functions of a script that adds jobs: `collectNote` takes the keys, the arguments and the answer of each call of a script
- * of BullMQ that has added a job, and its number; `pushNotes` notes the tags of all of them, and calls `fail` with the number of
- * each call that could not be noted.
+ * of BullMQ that has added a job, and its number; `pushNotes` notes all of them that are tagged or indexed, and calls `fail`
+ * with the number of each call that could not be noted.
  */
-export const NOTE_CALLS = `local notes, places = {}, {}
+export const NOTE_CALLS = `${IS_NOTED}
+local notes, places = {}, {}
 local function collectNote(keys, argv, answer, number)
-  if string.sub(argv[2], 1, ${TAGGED_DATA.length}) ~= '${TAGGED_DATA}' or type(answer) ~= 'string' then return end
+  if not isNoted(argv[2]) or type(answer) ~= 'string' then return end
   local place = places[keys[1]]
   if not place then
     local root, queue = string.match(keys[1], '^(.*:)([^:]+):[^:]+$')
@@ -94,7 +114,7 @@ local function pushNotes(fail)
   end
 end`;
 
-/** Notes the tags of calls, for a connection on which BullMQ's scripts run by themselves. */
+/** Notes calls, for a connection on which BullMQ's scripts run by themselves. */
 export async function noteCalls(
   backend: RedisQueueBackend,
   calls: readonly { readonly job: JobJson; readonly jobId: string | undefined }[],
@@ -102,7 +122,7 @@ export async function noteCalls(
   const { qualifiedName } = backend;
   const at = qualifiedName.lastIndexOf(':') + 1;
   const texts = calls
-    .filter(({ job }) => isTaggedCall(job.data))
+    .filter(({ job }) => isNotedCall(job.data))
     .map(({ jobId }) => `${qualifiedName.slice(at)}/${jobId}`);
   const queued = `${qualifiedName.slice(0, at)}${TAG_QUEUE}:queued`;
   for (let start = 0; start < texts.length; start += NOTED_AT_ONCE)
@@ -111,9 +131,9 @@ export async function noteCalls(
 
 const NOTED_AT_ONCE = 200;
 
-/** Returns whether a text is the data of a tagged call. */
-export function isTaggedCall(data: unknown): boolean {
-  return typeof data === 'string' && data.startsWith(TAGGED_DATA);
+/** Returns whether a text is the data of a call that is tagged or indexed. */
+export function isNotedCall(data: unknown): boolean {
+  return typeof data === 'string' && (data.startsWith(TAGGED_DATA) || data.startsWith(INDEXED_DATA));
 }
 
 // Two processes may have read the same notes. The first one removes them; the second one finds others and does nothing.
@@ -172,6 +192,16 @@ export function redisTags(backend: RedisQueueBackend): TagPrimitives {
   const queued = backend.toKey('queued');
   const { qualifiedName } = backend;
   const prefix = qualifiedName.slice(0, qualifiedName.lastIndexOf(':') + 1);
+  const readNotes = async (limit: number, end: 'first' | 'latest'): Promise<QueuedNotes> => {
+    const answer = await runScript(backend, READ_NOTES, [queued, limit, prefix, end]);
+    const [count, texts, data, times, tasks] = answer as [number, string[], string[], string[], string[]];
+    const notes = texts.map((text, index): QueuedNote => {
+      const stored = data[index];
+      if (!stored) return { text };
+      return { text, call: { task: tasks[index] ?? '', data: stored, sentAt: Number(times[index]) } };
+    });
+    return { notes, count };
+  };
   return {
     async noteTags(notes) {
       const args = notes.flatMap((note) => [note.checkAt, `${entryText(note)} ${note.tags.join('')}`]);
@@ -192,15 +222,8 @@ export function redisTags(backend: RedisQueueBackend): TagPrimitives {
       async push(texts) {
         return Number(await runScript(backend, PUSH_NOTES, [queued, ...texts]));
       },
-      async first(limit) {
-        const answer = await runScript(backend, FIRST_NOTES, [queued, limit, prefix]);
-        const [count, texts, data, times] = answer as [number, string[], string[], string[]];
-        const notes = texts.map((text, index): QueuedNote => {
-          const stored = data[index];
-          return stored ? { text, call: { data: stored, sentAt: Number(times[index]) } } : { text };
-        });
-        return { notes, count };
-      },
+      first: (limit) => readNotes(limit, 'first'),
+      latest: (limit) => readNotes(limit, 'latest'),
       async take(texts) {
         await runScript(backend, TAKE_NOTES, [queued, texts.length, texts[0] ?? '', texts.at(-1) ?? '']);
       },

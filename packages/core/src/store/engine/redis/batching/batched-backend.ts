@@ -5,7 +5,7 @@
  */
 import { type IQueueBackend, type MinimalJob, RedisQueueBackend } from 'bullmq';
 import { claimDetailsOf } from '../../../claim-details.js';
-import { isTaggedCall, noteCalls } from '../tags.js';
+import { isNotedCall, noteCalls } from '../tags.js';
 import { type BatchingClient, type ClaimListener, CommandBatcher } from './command-batcher.js';
 import type { ScriptArgument, ScriptCall } from './encode-calls.js';
 
@@ -37,9 +37,9 @@ export function batchesCommands(backend: IQueueBackend): void {
     const batcher = batcherOf(backend, await backend.client);
     return batcher?.canBatchAll === true ? collecting(backend, batcher, run(batcher)) : backend;
   };
-  // A batch also notes the tags of calls. Where there is none, they are noted first.
+  // A batch also notes calls. Where there is none, they are noted first.
   backend.addJob = async (job, jobId, link) => {
-    if (isTaggedCall(job.data) && batcherOf(backend, await backend.client)?.canBatchAll !== true)
+    if (isNotedCall(job.data) && batcherOf(backend, await backend.client)?.canBatchAll !== true)
       await noteCalls(backend, [{ job, jobId }]);
     return addJob.call(backend, job, jobId, link);
   };

@@ -6,7 +6,7 @@
 import type { RedisClient } from 'bullmq';
 import { setImmediate } from '../../../../base/real-timers.js';
 import type { ClaimDetails } from '../../../claim-details.js';
-import { isTaggedCall } from '../tags.js';
+import { isNotedCall } from '../tags.js';
 import { decodeAnswers, encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
 import { addsCalls, batchScript, claimsJobs, type ScriptText, scriptPartsOf } from './script-text.js';
 
@@ -164,7 +164,7 @@ export class CommandBatcher {
   async #run(calls: readonly ScriptCall[]): Promise<unknown[]> {
     const [first] = calls;
     if (first === undefined) return [];
-    if (calls.length === 1 && !claimsJobs(first.command) && !notesTags(first))
+    if (calls.length === 1 && !claimsJobs(first.command) && !notesJob(first))
       return [await this.#client.runCommand(`${first.command}:${this.#version}`, [...first.args])];
     return decodeAnswers(await this.#client.runCommand(this.#scriptFor(calls), this.#encode(calls)));
   }
@@ -194,9 +194,9 @@ export class CommandBatcher {
   }
 }
 
-/** Returns whether the batch script does more than the script of the call: it notes the tags of the job. */
-function notesTags({ command, args, keyCount }: ScriptCall): boolean {
-  return addsCalls(command) && isTaggedCall(args[keyCount + 1]);
+/** Returns whether the batch script does more than the script of the call: it notes the job. */
+function notesJob({ command, args, keyCount }: ScriptCall): boolean {
+  return addsCalls(command) && isNotedCall(args[keyCount + 1]);
 }
 
 /** Tells what the batch script adds to the answer of a claimed job (see `batchScript`). */

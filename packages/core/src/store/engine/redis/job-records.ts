@@ -1,0 +1,109 @@
+/** This module reads the records and states of many jobs of a queue with one command of Redis. */
+import type { RedisQueueBackend } from 'bullmq';
+import type { JobRecord, JobRecordsPrimitive } from '../../primitives/job-records.js';
+import { NAMES_OF_FIELDS, runScript, type Script } from './scripts.js';
+
+/** Maximum number of bytes of records in an answer; the last one may exceed it by its stacks. */
+const ANSWER_BYTES = 524_288;
+/** A longer list of waiting jobs is not searched. */
+const SEARCHED_JOBS = 1000;
+
+/** The result is left out: it may be long, and no list shows it. */
+const READ_RECORDS: Script = {
+  name: 'umbel:readRecords',
+  numberOfKeys: 1,
+  lua: `${NAMES_OF_FIELDS}
+local base, budget, searched = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local SETS = { 'completed', 'failed', 'delayed', 'prioritized', 'waiting-children' }
+local LISTS = { { 'active', 'active' }, { 'wait', 'waiting' }, { 'paused', 'paused' } }
+local waiting = redis.call('LLEN', base .. 'wait') + redis.call('LLEN', base .. 'paused')
+local function stateOf(id)
+  for _, set in ipairs(SETS) do
+    if redis.call('ZSCORE', base .. set, id) then return set end
+  end
+  for index, list in ipairs(LISTS) do
+    if index > 1 and waiting > searched then return 'waiting' end
+    if redis.call('LPOS', base .. list[1], id) then return list[2] end
+  end
+  return 'unknown'
+end
+local function fieldsOf(key)
+  local size = redis.pcall('HSTRLEN', key, 'data')
+  if type(size) == 'table' or size > budget then return nil end
+  local names = {}
+  for _, name in ipairs(namesOfFields(key)) do
+    if name ~= 'returnvalue' then names[#names + 1] = name end
+  end
+  if #names == 0 then return {} end
+  local values, fields = redis.call('HMGET', key, unpack(names)), {}
+  for index, name in ipairs(names) do
+    fields[2 * index - 1], fields[2 * index] = name, values[index] or ''
+    budget = budget - #fields[2 * index]
+  end
+  return fields
+end
+local withState, answers = ARGV[4] == '1', {}
+for at = 5, #ARGV do
+  local id = ARGV[at]
+  local key = base .. id
+  local fields = budget > 0 and fieldsOf(key)
+  if fields and not withState then
+    answers[#answers + 1] = { '', 0, fields }
+  elseif fields then
+    local children = redis.call('EXISTS', key .. ':dependencies', key .. ':processed', key .. ':failed',
+      key .. ':unsuccessful')
+    answers[#answers + 1] = { #fields > 0 and stateOf(id) or 'unknown', children, fields }
+  else
+    answers[#answers + 1] = false
+  end
+end
+return answers`,
+};
+
+type Row = [state: string, children: number, fields: string[]] | null;
+
+export function redisJobRecords(backend: RedisQueueBackend): JobRecordsPrimitive {
+  return {
+    async readRecords(ids, withState) {
+      if (backend.databaseType === 'dragonfly') return []; // its scripts must declare all their keys
+      const keys = [backend.toKey('completed'), backend.toKey('')];
+      const rows = await runScript(backend, READ_RECORDS, [
+        ...keys,
+        ANSWER_BYTES,
+        SEARCHED_JOBS,
+        withState ? 1 : 0,
+        ...ids,
+      ]);
+      const hashes = new Map<string, Record<string, string>>();
+      for (const [index, row] of (rows as Row[]).entries())
+        if (row !== null) hashes.set(backend.toKey(ids[index] ?? ''), hashOf(row[2]));
+      const reading = answering(backend, hashes);
+      return Promise.all(
+        (rows as Row[]).map(async (row, index): Promise<JobRecord | undefined> => {
+          if (row === null) return undefined;
+          const json = await reading.getJobData(ids[index] ?? '');
+          if (!withState) return { state: undefined, hasChildren: undefined, json };
+          return { state: row[0], hasChildren: row[1] > 0, json };
+        }),
+      );
+    },
+  };
+}
+
+function hashOf(fields: readonly string[]): Record<string, string> {
+  const hash: Record<string, string> = {};
+  for (let at = 0; at < fields.length; at += 2) hash[fields[at] ?? ''] = fields[at + 1] ?? '';
+  return hash;
+}
+
+/** Returns the backend with a client that has read these hashes: BullMQ's own method converts them to its form. */
+function answering(
+  backend: RedisQueueBackend,
+  hashes: ReadonlyMap<string, Record<string, string>>,
+): RedisQueueBackend {
+  const { queue } = backend as unknown as { readonly queue: object }; // hidden by BullMQ's types
+  const client = Promise.resolve({ hgetall: (key: string) => Promise.resolve(hashes.get(key) ?? {}) });
+  return Object.create(backend, {
+    queue: { value: Object.create(queue, { client: { value: client } }) },
+  }) as RedisQueueBackend;
+}
