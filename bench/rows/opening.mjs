@@ -9,7 +9,7 @@ import { pairedRatio, summary } from '../run/statistics.mjs';
 /** Openings of a round, one after the other. */
 const OPENINGS = 10;
 /** Processor time of Umbel in times of BullMQ's. A worker of Umbel serves its internal queue too, and messages to workers. */
-const MOST_TIMES = { 'one send': 1.25, 'a worker, one job and its result': 2 };
+const MOST_TIMES = { 'one send': 1.5, 'a worker, one job and its result': 2 };
 
 const quiet = { info() {}, warn() {}, error: console.error };
 const openApp = (url, name) => {
