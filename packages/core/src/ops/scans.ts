@@ -508,7 +508,7 @@ async function* ofLabel(
   const entries =
     notIndexed === undefined
       ? tags.find(label, now(), position)
-      : tags.search(label, now(), notIndexed, position);
+      : tags.findAtOnce(label, now(), notIndexed, position);
   for await (const places of inBatches(entries)) {
     const chosen = places.filter(({ queue }) => (queue === INTERNAL_QUEUE) === isOfRuns);
     const read = await readPlaces(store, chosen);

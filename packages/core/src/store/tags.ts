@@ -293,7 +293,7 @@ export class TagIndex {
    * Yields calls and runs as `find` does, without a wait: it searches the latest queued notes and the index, and sets
    * `notIndexed` to the number of the other queued notes, which this process moves meanwhile.
    */
-  async *search(
+  async *findAtOnce(
     tag: string,
     now: number,
     notIndexed: NotIndexed,

@@ -203,6 +203,7 @@ const LOADING: [what: string, pattern: RegExp, explained: readonly string[]][] =
       'packages/core/src/prometheus/metrics.ts',
       'packages/core/src/store/engine/pglite/pglite-package.ts',
       'packages/core/src/store/engine/postgres/pg-driver.ts',
+      'packages/core/src/store/engine/redis/client.ts',
     ],
   ],
   ['bindings of Node', /\bprocess\s*\.\s*(?:binding|dlopen)\b/, []],

@@ -19,8 +19,9 @@ test('what is no query does not compile', () => {
   app.jobs.list({ state: 'unknown' });
   // @ts-expect-error a moment is a Date
   app.jobs.list({ since: '1d' });
-  // @ts-expect-error runs are of no task
   app.runs.list({ task: 'email.send' });
+  // @ts-expect-error only jobs have an error
+  app.runs.list({ error: 'Timeout' });
   // @ts-expect-error all() has its own pages
   app.jobs.all({ limit: 3 });
 });

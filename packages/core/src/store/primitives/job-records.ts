@@ -18,7 +18,8 @@ export interface JobRecord {
 export interface JobRecordsPrimitive {
   /**
    * Reads jobs, in the order of the ids: undefined for those that do not fit into the answer, which has at most some hundred
-   * kilobytes. Read these one by one. The state and `hasChildren` are read if asked for. Without this command, each job takes two commands, and its state a search in a list.
+   * kilobytes, and for those whose record cannot be read. Read these one by one. The state and `hasChildren` are read if asked
+   * for. Without this command, each job takes two commands, and its state a search in a list.
    */
   readRecords(ids: readonly string[], withState: boolean): Promise<readonly (JobRecord | undefined)[]>;
 }

@@ -20,7 +20,8 @@ interface ServerInfo {
 }
 
 function readInfo(text: string): ServerInfo {
-  const lines = text.match(/^.*(?:version:|server:|maxmemory_policy:).*$/gm) ?? [];
+  const names = ['version:', 'server:', 'maxmemory_policy:'];
+  const lines = text.split('\n').filter((line) => names.some((name) => line.includes(name)));
   return { versions: lines.join('\n'), runId: /^run_id:(\w+)/m.exec(text)?.[1] };
 }
 

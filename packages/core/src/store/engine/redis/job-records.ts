@@ -81,7 +81,8 @@ export function redisJobRecords(backend: RedisQueueBackend): JobRecordsPrimitive
       return Promise.all(
         (rows as Row[]).map(async (row, index): Promise<JobRecord | undefined> => {
           if (row === null) return undefined;
-          const json = await reading.getJobData(ids[index] ?? '');
+          const json = await reading.getJobData(ids[index] ?? '').catch(() => 'unreadable' as const);
+          if (json === 'unreadable') return undefined; // read by itself, which says what is wrong with it
           if (!withState) return { state: undefined, hasChildren: undefined, json };
           return { state: row[0], hasChildren: row[1] > 0, json };
         }),
