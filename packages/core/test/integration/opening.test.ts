@@ -1,7 +1,7 @@
 /** What an app asks of Redis when it opens: little, and less if the process has used the server before. */
 import { createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
@@ -18,14 +18,18 @@ afterAll(async () => {
   await server.stop();
 });
 
+afterEach(() => vi.restoreAllMocks());
+
 /** Opens an app, runs one job and closes it. Returns what that asked of the server. */
 async function useApp(name: string): Promise<Record<'connections' | 'infos' | 'texts' | 'unknown', number>> {
   await admin.config('RESETSTAT');
+  const warn = vi.spyOn(console, 'warn'); // BullMQ warns of what it does not like in the answer about the server
   const app = createApp({ name, connection: server.url, logger: quiet });
   const double = app.task({ name: 'double', run: async () => 4 });
   await app.worker().start();
   expect(await (await double.delay()).get({ timeout: '50s' })).toBe(4);
   await app.close();
+  expect(warn.mock.calls).toEqual([]);
   const [stats, commands, errors] = [
     await admin.info('stats'),
     await admin.info('commandstats'),

@@ -21,7 +21,7 @@ interface ServerInfo {
 
 function readInfo(text: string): ServerInfo {
   const names = ['version:', 'server:', 'maxmemory_policy:'];
-  const lines = text.split('\n').filter((line) => names.some((name) => line.includes(name)));
+  const lines = text.split(/\r?\n/).filter((line) => names.some((name) => line.includes(name)));
   return { versions: lines.join('\n'), runId: /^run_id:(\w+)/m.exec(text)?.[1] };
 }
 
