@@ -72,7 +72,7 @@ export class WorkerQuery {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #replies: Replies;
-  /** Calls that wait for workers to tell that they shut down. */
+  /** Pending calls of `shutdown`. */
   readonly #shutdowns = new Set<Promise<unknown>>();
 
   constructor(store: Store, options: BackendOptions, clock: Clock) {

@@ -1,10 +1,10 @@
 /**
- * This module counts the notifications about new jobs of a queue, for a worker that was told that no job waits: as long as
- * none has come since, it need not ask again before it waits.
+ * This module counts the notifications about new jobs of a queue. A worker whose last answer said that no job waits need not
+ * ask again until one arrives.
  */
 import type { SqlDatabase } from './database.js';
 
-/** What the store said when no job waited. */
+/** The answer of the store when no job waited. */
 interface Idle {
   /** Number of notifications before. */
   readonly noticed: number;

@@ -25,7 +25,7 @@ function readInfo(text: string): ServerInfo {
   return { versions: lines.join('\n'), runId: /^run_id:(\w+)/m.exec(text)?.[1] };
 }
 
-/** What the server of an app has answered last to the question whether it has loaded its data. */
+/** The last answer of the server of an app to the question whether it has loaded its data. */
 export class ReadyChecks {
   #info: ServerInfo | undefined;
   #at = Number.NEGATIVE_INFINITY;
