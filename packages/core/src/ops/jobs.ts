@@ -10,7 +10,7 @@ import { INTERNAL_JOB, INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { promoteJob, type QueueCounts, queueCounts } from '../store/queues.js';
-import { knownJob, readJobs, storedStateOf } from '../store/read.js';
+import { readJobs, storedStateOf, unreadableJob } from '../store/read.js';
 import { runHasTask } from '../store/run-tree.js';
 import { isErrorNamed, isTaskNamed } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
@@ -153,7 +153,7 @@ async function matching(
   // A job whose task, tags and error cannot be read does not match a filter by them.
   const { task, name, tag, error } = filter;
   const matchesAny = [task, name, tag, error].every((each) => each === undefined);
-  const job = read ?? (matchesAny && at !== undefined ? await knownJob(store, at) : undefined);
+  const job = read ?? (matchesAny && at !== undefined ? await unreadableJob(store, at) : undefined);
   if (job === undefined || !matches(job, filter, queues, isOfRuns)) return undefined;
   const state = storedState(known ?? (await storedStateOf(store, job)), job);
   if (state === undefined || filter.states?.has(state) === false) return undefined;
@@ -337,7 +337,7 @@ async function find(store: Store, queues: readonly string[], id: string): Promis
   if (typeof id !== 'string' || !isJobId(id)) return undefined;
   for (const queue of queues) {
     const [read] = await readJobs(store, queue, [id], true);
-    const job = read?.job ?? (await knownJob(store, { queue, id }));
+    const job = read?.job ?? (await unreadableJob(store, { queue, id }));
     if (job === undefined) continue;
     const known = read?.job === undefined ? undefined : read.state;
     const state = storedState(known ?? (await storedStateOf(store, { queue, id })), job);

@@ -352,9 +352,12 @@ export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef
  * does not hold the job.
  */
 export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
+  return (await readJob(store, place)) ?? unreadableJob(store, place);
+}
+
+/** Returns the readable parts of a job whose record was not found or could not be read, as `knownJob` does. */
+export async function unreadableJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
   const { queue, id } = place;
-  const job = await readJob(store, { queue, id });
-  if (job !== undefined) return job;
   const partial = await readablePartOf(store, place);
   // A job that was removed in the meantime is in no set any more.
   const isHeld = (await store.on(queue, (bull) => bull.getJobState(id).catch(ifBroken))) !== 'unknown';

@@ -171,7 +171,7 @@ export interface Tagged {
   readonly delayMs?: number | undefined;
 }
 
-/** What a search leaves out that does not wait for the index. */
+/** Queued notes that a search without a wait leaves out. */
 export interface NotIndexed {
   /** Number of queued notes that were not searched. */
   count: number;

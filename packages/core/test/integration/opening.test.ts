@@ -1,4 +1,4 @@
-/** What an app asks of Redis when it opens: little, and less if the process has used the server before. */
+/** An app asks little of Redis when it opens, and less if the process has used the server before. */
 import { createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';

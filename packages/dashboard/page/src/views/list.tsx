@@ -17,7 +17,7 @@ const STATES = {
   jobs: ['waiting', 'delayed', 'active', 'retrying', 'late', 'stuck', 'failed', 'completed'],
   runs: ['waiting-children', 'failed', 'completed'],
 } as const;
-/** What a search can begin with: a run has no queue and no error of its own. */
+/** The qualifiers that a search can begin with: a run has no queue and no error of its own. */
 const HELP = {
   jobs: 'state:failed task:mail.* queue:mail tag:acme run:… id:… error:Timeout after:2h before:2030-01-31 -task:ping, or any text',
   runs: 'state:failed name:invoice* task:mail.* tag:acme id:… after:2h before:2030-01-31 -tag:test, or any text',

@@ -1,7 +1,7 @@
 /** This module implements the history of attempts in Redis; `../../history.ts` uses it. */
 import type { RedisQueueBackend } from 'bullmq';
 import type { HistoryPrimitives } from '../../primitives/history.js';
-import { runScript, type Script } from './scripts.js';
+import { pairsOf, runScript, type Script } from './scripts.js';
 
 // Each slot is a hash that expires. It has a field for each task: its counts as text, which takes a tenth of the memory of a
 // field for each count.
@@ -68,9 +68,4 @@ export function redisHistory(backend: RedisQueueBackend): HistoryPrimitives {
       return answers.flatMap(pairsOf);
     },
   };
-}
-
-/** Returns the pairs of a flat list. */
-function pairsOf(flat: readonly string[]): [string, string][] {
-  return Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at] ?? '', flat[2 * at + 1] ?? '']);
 }

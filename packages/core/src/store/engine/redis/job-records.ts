@@ -1,7 +1,7 @@
 /** This module reads the records and states of many jobs of a queue with one command of Redis. */
 import type { RedisQueueBackend } from 'bullmq';
 import type { JobRecord, JobRecordsPrimitive } from '../../primitives/job-records.js';
-import { NAMES_OF_FIELDS, runScript, type Script } from './scripts.js';
+import { NAMES_OF_FIELDS, pairsOf, runScript, type Script } from './scripts.js';
 
 /** Maximum number of bytes of records in an answer; the last one may exceed it by its stacks. */
 const ANSWER_BYTES = 524_288;
@@ -76,7 +76,7 @@ export function redisJobRecords(backend: RedisQueueBackend): JobRecordsPrimitive
       ]);
       const hashes = new Map<string, Record<string, string>>();
       for (const [index, row] of (rows as Row[]).entries())
-        if (row !== null) hashes.set(backend.toKey(ids[index] ?? ''), hashOf(row[2]));
+        if (row !== null) hashes.set(backend.toKey(ids[index] ?? ''), Object.fromEntries(pairsOf(row[2])));
       const reading = answering(backend, hashes);
       return Promise.all(
         (rows as Row[]).map(async (row, index): Promise<JobRecord | undefined> => {
@@ -89,12 +89,6 @@ export function redisJobRecords(backend: RedisQueueBackend): JobRecordsPrimitive
       );
     },
   };
-}
-
-function hashOf(fields: readonly string[]): Record<string, string> {
-  const hash: Record<string, string> = {};
-  for (let at = 0; at < fields.length; at += 2) hash[fields[at] ?? ''] = fields[at + 1] ?? '';
-  return hash;
 }
 
 /** Returns the backend with a client that has read these hashes: BullMQ's own method converts them to its form. */

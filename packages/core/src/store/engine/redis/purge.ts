@@ -2,7 +2,7 @@
 import type { RedisQueueBackend } from 'bullmq';
 import type { LeftJob, PurgePrimitive } from '../../primitives/purge.js';
 import { PURGED_AT_ONCE } from '../commands.js';
-import { runScript, type Script } from './scripts.js';
+import { pairsOf, runScript, type Script } from './scripts.js';
 
 // New jobs are added at the head of `wait`, and workers take from its tail: all jobs beyond the one at the head at the
 // start are newer. `pc` counts the jobs added to `prioritized`, and is the lower half of their scores.
@@ -154,8 +154,7 @@ export function redisPurge(backend: RedisQueueBackend): PurgePrimitive {
       const script = set === 'wait' ? PURGE_LIST : PURGE_SET;
       const answer = await runScript(backend, script, set === 'wait' ? [...args, ...settled] : args);
       const [removed, seen, next, rows] = answer as [number, number, string, string[]];
-      const left: LeftJob[] = [];
-      for (let at = 0; at < rows.length; at += 2) left.push({ id: rows[at] ?? '', run: rows[at + 1] ?? '' });
+      const left = pairsOf(rows).map(([id, run]): LeftJob => ({ id, run }));
       return { removed, seen, left, ...(next !== '' && { next }) };
     },
   };

@@ -1,7 +1,7 @@
 /** This module reads jobs of a run with all that they wait for, many levels with one command of Redis. */
 import type { RedisQueueBackend } from 'bullmq';
 import type { RunTreePrimitive, TreeJob } from '../../primitives/run-trees.js';
-import { NAMES_OF_FIELDS, runScript, type Script } from './scripts.js';
+import { NAMES_OF_FIELDS, pairsOf, runScript, type Script } from './scripts.js';
 
 /** Maximum number of jobs in an answer, so that the command takes some 2 ms. */
 const JOBS = 100;
@@ -111,8 +111,5 @@ function treeJobOf([key, state, fields, children]: Row): TreeJob {
 function childKindsOf([unprocessed, processed, failed]: [string[], string[], string[]]): NonNullable<
   TreeJob['children']
 > {
-  const ignored: [string, string][] = [];
-  for (let index = 0; index < failed.length; index += 2)
-    ignored.push([failed[index] ?? '', failed[index + 1] ?? '']);
-  return { unprocessed, processed, ignored };
+  return { unprocessed, processed, ignored: pairsOf(failed) };
 }

@@ -18,6 +18,11 @@ export const NAMES_OF_FIELDS = `local function namesOfFields(key)
   return fields
 end`;
 
+/** Returns the pairs of a flat list, such as the fields of a hash with their values. */
+export function pairsOf(flat: readonly string[]): [string, string][] {
+  return Array.from({ length: flat.length / 2 }, (_, at) => [flat[2 * at] ?? '', flat[2 * at + 1] ?? '']);
+}
+
 /** Names of the scripts that each client has defined. */
 const defined = new WeakMap<object, Set<string>>();
 
