@@ -302,7 +302,7 @@ export class JobSender {
     if (deduplication?.until === 'started') content.uniqueUntilStarted = true;
     if (deduplication?.maxWaitMs !== undefined) content.debouncedSince = now;
     if (shared !== NO_OPTIONS) {
-      const stored = sharedOptions(shared, all.queue === queue ? all : { ...all, queue });
+      const stored = sharedOptions(shared, all, queue);
       if (stored !== undefined) content.shared = atSending(stored, now);
     }
     const job: Writable<NewJob> = {

@@ -26,13 +26,20 @@ export type OwnOptions = Pick<
   'queue' | 'priority' | 'retry' | 'timeoutMs' | 'displayName' | 'expiresMs' | 'expiresAt'
 >;
 
-/** Returns the stored form of a workflow's options for one of its jobs; undefined if it has none. */
-export function sharedOptions(shared: NormalizedOptions, jobOptions: OwnOptions): SharedOptions | undefined {
+/**
+ * Returns the stored form of a workflow's options for one of its jobs; undefined if it has none.
+ * @param jobQueue The job's queue, if it is not the one of its options.
+ */
+export function sharedOptions(
+  shared: NormalizedOptions,
+  jobOptions: OwnOptions,
+  jobQueue = jobOptions.queue,
+): SharedOptions | undefined {
   const { queue, priority, retry, timeoutMs, displayName, expiresMs, expiresAt } = shared;
   const first = queue ?? priority ?? retry ?? timeoutMs ?? displayName ?? expiresMs ?? expiresAt;
   if (first === undefined) return undefined; // only headers, tags or a delay
   return {
-    ...(queue !== undefined && { queue: unlessEqual(queue, jobOptions.queue) }),
+    ...(queue !== undefined && { queue: unlessEqual(queue, jobQueue) }),
     ...(priority !== undefined && { priority: unlessEqual(priority, jobOptions.priority) }),
     ...(retry !== undefined && { retry: unlessEqual(retry, jobOptions.retry) }),
     ...(timeoutMs !== undefined && { timeout: unlessEqual(timeoutMs, jobOptions.timeoutMs) }),

@@ -62,8 +62,9 @@ export function toJobOptions(
   keep: JobJsonOptions = NONE,
   deduplication?: StoredDeduplication,
 ): JobJsonOptions {
-  if (options === NO_OPTIONS && deduplication === undefined) return keep;
   const { priority, delayMs, retry } = options;
+  // Most calls: one object for all of them, without copies of conditional spreads.
+  if ((priority ?? delayMs ?? retry ?? deduplication) === undefined) return keep;
   return {
     ...keep,
     ...(priority !== undefined && { priority }),

@@ -128,6 +128,7 @@ export function notesIn(entries: readonly QueuedNote[], firstLookMs: number): Te
 
 /** Returns the pushed note; undefined for other entries. */
 function noteIn({ text }: QueuedNote): TextNote | undefined {
+  if (!text.startsWith('[')) return undefined; // an error for each noted call would cost more than the rest of its move
   const stored = parsed(text);
   if (!Array.isArray(stored)) return undefined;
   const [, queue, id, at, checkAt, tags, terms = []] = stored as unknown[];

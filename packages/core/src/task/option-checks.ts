@@ -83,10 +83,10 @@ export function checkHeaders(headers: Readonly<Record<string, string>>): Readonl
 /** Returns the tags without duplicates. @throws {InvalidOptionError} beyond 20 tags, or 200 characters in a tag. */
 export function checkTags(tags: readonly string[]): readonly string[] {
   if (!Array.isArray(tags)) throw new InvalidOptionError('tags', 'a list of texts', tags);
-  const unique = new Set<string>();
-  for (const tag of tags as string[]) unique.add(checkText('tags', tag, MAX_TAG));
+  for (const tag of tags as string[]) checkText('tags', tag, MAX_TAG);
+  const unique = new Set(tags as string[]);
   if (unique.size > MAX_TAGS) throw new InvalidOptionError('tags', `at most ${MAX_TAGS} texts`, unique.size);
-  return [...unique];
+  return unique.size === tags.length ? tags.slice() : [...unique];
 }
 
 /** Returns `queue`. @throws {InvalidOptionError} unless a user's queue can have this name. */
