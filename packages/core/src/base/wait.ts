@@ -176,3 +176,24 @@ async function* valuesUntil<T>(
     if (!signal?.aborted) throw error;
   }
 }
+
+/**
+ * Runs functions in their order. With `overlap`, each starts while its predecessor runs, so that a slice is encoded while the
+ * store adds the one before it. Throws the first error, starts nothing after it, and leaves nothing running.
+ */
+export async function runInOrder(
+  functions: readonly (() => Promise<void>)[],
+  { overlap }: { readonly overlap: boolean },
+): Promise<void> {
+  let [previous, latest]: Promise<void>[] = [];
+  try {
+    for (const run of functions) {
+      await (overlap ? previous : latest);
+      [previous, latest] = [latest, run()];
+      latest.catch(() => {}); // it is awaited later
+    }
+    await Promise.all([previous, latest]);
+  } finally {
+    await Promise.allSettled([previous, latest]);
+  }
+}

@@ -1,11 +1,12 @@
 /** This module checks, routes and stores calls and runs. Tasks, signatures and workflows send through it. */
 import { InvalidOptionError } from '../base/errors.js';
 import { positiveMs, type Writable } from '../base/option-checks.js';
+import { runInOrder } from '../base/wait.js';
 import type { EnvelopeContent, MemberStream } from '../job/envelope.js';
 import { randomId } from '../job/ids.js';
 import { type Callbacks, INTERNAL_QUEUE, type JobNode, jobIdOf } from '../job/job-tree.js';
 import { atSending, type NormalizedOptions, resolveExpiry, sharedOptions } from '../job/shared-options.js';
-import { addJob, addJobs, addRun, BULK_SLICE } from '../store/add.js';
+import { addJob, addJobs, addRun, addsInOrder, BULK_SLICE } from '../store/add.js';
 import type { StoredDeduplication } from '../store/job-options.js';
 import type { NewJob, Store } from '../store/store.js';
 import type { Noting } from '../store/tag-notes.js';
@@ -333,21 +334,24 @@ export class JobSender {
       if (ofQueue === undefined) byQueue.set(job.queue, [job]);
       else ofQueue.push(job);
     }
+    const isDebounced = jobs.some(({ deduplication }) => deduplication?.mode === 'debounce');
+    const add = async (queue: string, slice: readonly NewJob[]): Promise<void> => {
+      const noting = this.#noteLabels(slice);
+      await noting?.issued;
+      const [added] = await Promise.all([
+        isDebounced
+          ? inSequence(slice, (job) => addJob(store, job, timeoutOf(options)))
+          : addJobs(store, queue, slice, timeoutOf(options)),
+        noting?.done(),
+      ]);
+      for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
+    };
+    const slices: (() => Promise<void>)[] = [];
     for (const [queue, ofQueue] of byQueue) {
-      for (let start = 0; start < ofQueue.length; start += BULK_SLICE) {
-        const slice = ofQueue.slice(start, start + BULK_SLICE);
-        const noting = this.#noteLabels(slice);
-        await noting?.issued;
-        const isDebounced = slice.some(({ deduplication }) => deduplication?.mode === 'debounce');
-        const [added] = await Promise.all([
-          isDebounced
-            ? inSequence(slice, (job) => addJob(store, job, timeoutOf(options)))
-            : addJobs(store, queue, slice, timeoutOf(options)),
-          noting?.done(),
-        ]);
-        for (const [index, job] of slice.entries()) ids.set(job, added[index] ?? job.id);
-      }
+      for (let start = 0; start < ofQueue.length; start += BULK_SLICE)
+        slices.push(() => add(queue, ofQueue.slice(start, start + BULK_SLICE)));
     }
+    await runInOrder(slices, { overlap: !isDebounced && addsInOrder(store) });
     for (const job of jobs) if (ids.get(job) === job.id) runtime.observer?.enqueued(enqueued(job));
     return ids;
   }

@@ -8,6 +8,7 @@ import { INTERNAL_QUEUE, type JobNode, jobIdOf, type Parent, sealTree } from '..
 import type { NormalizedOptions } from '../job/shared-options.js';
 import { slicesOf } from '../workflow/prepare.js';
 import type { StoreAccess } from './access.js';
+import { driverOf } from './engine/drivers.js';
 import { optionContentOf, type StoredDeduplication, toJobOptions } from './job-options.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childrenOf } from './tree.js';
@@ -283,6 +284,11 @@ export async function addJobs(
       return { job: jobJson(id, name, data[index] ?? {}, opts), jobId: id, parentKeyOpts: NO_PARENT };
     });
   return access.on(queue, (bull) => bull.getBackend().addJobs(entries()), timeoutMs);
+}
+
+/** Returns whether the store runs commands in the order in which they are issued, and later ones can be issued meanwhile. */
+export function addsInOrder(access: StoreAccess): boolean {
+  return driverOf(access.backends.base())?.shareCommands !== undefined;
 }
 
 /** Relation of a job that has neither parent nor children. */

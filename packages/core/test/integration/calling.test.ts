@@ -245,6 +245,17 @@ onEveryEngine('many calls', (engine) => {
     expect(await values(results)).toEqual(Array.from({ length: 1200 }, (_, n) => n * 2));
   });
 
+  test('run in the order in which they were sent, over several round trips', async () => {
+    const app = engine.app();
+    const ran: number[] = [];
+    const note = app.task({ name: 'note', input: z.number(), run: async (n) => void ran.push(n) });
+    const inputs = Array.from({ length: 1600 }, (_, n) => n);
+    const results = await note.sendMany(inputs);
+    await app.worker({ concurrency: 1 }).start();
+    await Promise.all(results.map((result) => result.get(soon)));
+    expect(ran).toEqual(inputs);
+  });
+
   test('are not sent at all if one does not fit, which is named', async () => {
     const app = engine.app();
     const double = app.task({ name: 'double', input: z.number(), run: async (n) => n * 2 });
