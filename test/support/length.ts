@@ -49,6 +49,7 @@ export const PUBLISHED: readonly string[] = [
 
 /** Files that are longer in `npm run test:long`: those that import this file. `npm test` runs a part of them. */
 export const SIZED: readonly string[] = [
+  'chaos/test/postgres-campaigns.test.ts',
   'packages/canvas/test/fault/kill-points.test.ts',
   'packages/canvas/test/fault/signals.test.ts',
   'packages/canvas/test/integration/final-states.test.ts',
