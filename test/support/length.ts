@@ -29,6 +29,7 @@ export const LONG: readonly string[] = [
   'chaos/test/worker-campaigns.test.ts',
   'test/integration/nextjs.test.ts',
   'test/integration/other-runners.test.ts',
+  'test/integration/postgres-versions.test.ts',
   'test/integration/stores.test.ts',
 ];
 

@@ -25,12 +25,14 @@ export interface PostgresOptions {
   log?: string;
 }
 
-/** The folder of the programs of a server; undefined if there is none on this machine. */
+/** The folder of the programs of a server: that of `UMBEL_POSTGRES`, or one of this machine; undefined if there is none. */
 export function findPostgres(): string | undefined {
   const versions = '/usr/lib/postgresql';
   const installed = existsSync(versions)
     ? readdirSync(versions).map((name) => `${versions}/${name}/bin`)
     : [];
+  const chosen = process.env.UMBEL_POSTGRES;
+  if (chosen !== undefined) return chosen;
   const folders = [...(process.env.PATH ?? '').split(':'), ...installed.sort().reverse()];
   return folders.find((folder) =>
     ['initdb', 'postgres'].every((program) => existsSync(join(folder, program))),

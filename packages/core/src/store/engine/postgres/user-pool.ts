@@ -22,7 +22,7 @@ export interface PostgresPoolClient {
   /** Returns the client to the pool, which closes it if `destroys` is true. */
   release(destroys?: boolean): void;
   on(event: string, listener: (...args: never[]) => void): unknown;
-  off(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: () => void): unknown;
 }
 
 /**
