@@ -66,4 +66,5 @@ export const SIZED: readonly string[] = [
   'packages/core/test/security/stored-names.test.ts',
   'packages/testing/test/integration/memory-like-redis.test.ts',
   'test/integration/examples.test.ts',
+  'test/integration/readme.test.ts',
 ];
