@@ -1,5 +1,5 @@
 // Umbel, bare BullMQ and pg-boss on several stores: `npm run bench:stores -- redis://127.0.0.1:6379 postgres://user@host/db
-// pglite:./new-folder [--systems umbel,bullmq,pg-boss] [--rows single,chord] [--rounds 3] [--json]`. In each round every
+// pglite:./new-folder [--systems umbel,bullmq,pg-boss] [--rows get,chord1000] [--rounds 3] [--json]`. In each round every
 // system gets a process on each store that it runs on, in turn. See README.md.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createApp } from '@umbel/core';
-import { type ConnectionSettings, clientOf, connectionOf } from './connection.js';
+import type { StoreName, StoreReader } from './campaign-store.js';
+import { connectionOf } from './connection.js';
 import { Driver } from './driver.js';
 import { evidenceOf } from './evidence-of.js';
 import { type Strikes, strikeRepeatedly, type Targets } from './faults/fault.js';
@@ -16,7 +17,7 @@ import { ProducerPool } from './producer-pool.js';
 import { Random } from './random.js';
 import { SCENARIOS, type ScenarioName, type Scene } from './scenarios.js';
 import type { Sender } from './sender.js';
-import { countOpenJobs, readStoredState, type StoredState } from './stored-state.js';
+import type { StoredState } from './stored-state.js';
 import { TimedLoad } from './timed-load.js';
 import { LIMITED_QUEUE } from './timed-tasks.js';
 import { LAST_VERSION, queuesOf } from './versions.js';
@@ -24,6 +25,7 @@ import { WorkerPool } from './worker-pool.js';
 import { Workload } from './workload.js';
 
 export interface CampaignOptions {
+  readonly store: StoreName;
   readonly scenario: ScenarioName;
   readonly seed: number;
   /** Sends so many workflows, */
@@ -70,7 +72,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRep
   const folder = join(options.folder, `${scenario}-${seed}`);
   mkdirSync(folder, { recursive: true });
   const startedAt = Date.now();
-  const scene = await SCENARIOS[scenario]({ haste, lockMs });
+  const scene = await SCENARIOS[scenario]({ haste, lockMs, store: options.store, folder });
   try {
     const found = await fight({ ...options, lockMs, folder }, scene);
     const seconds = Math.round((Date.now() - startedAt) / 1000);
@@ -131,8 +133,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
           skewsMs: scene.skewsMs?.toReversed(),
         });
   const decided = new AbortController();
-  const client = clientOf(connection);
-  client.on('error', () => {}); // the store is killed on purpose
+  const reader = scene.store.reader();
   try {
     await Promise.all([pool.start(), producers?.start()]);
     const end = new AbortController();
@@ -166,15 +167,15 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
     await within(recoveryMs, async () => pool.areReady);
     const schedules = await load?.end(folder, recoveryMs);
     const isDone = async () =>
-      driver.open === 0 && (await countOpenJobs(client, name, ['umbel', ...queues])) === 0;
+      driver.open === 0 && (await reader.countOpenJobs(name, ['umbel', ...queues])) === 0;
     const isQuiet = await within(recoveryMs, isDone);
     history.note({ event: isQuiet ? 'quiet' : 'gave-up' });
     decided.abort();
     await signalling;
     if (ttlMs === undefined) await driver.readFinals();
-    else await within(ttlMs + REMOVAL_MS, () => isEmpty(connection, name));
+    else await within(ttlMs + REMOVAL_MS, () => isEmpty(reader, name));
     await app.repair(); // closes the records of waits whose worker died before it did
-    const store = await readUnlocked(connection, name, lockMs);
+    const store = await readUnlocked(reader, name, lockMs);
     await pool.close();
     const ledger = readLedger(folder);
     if (scene.blocking !== undefined) {
@@ -191,7 +192,7 @@ async function fight(options: CampaignOptions & { readonly lockMs: number }, sce
   } finally {
     decided.abort();
     await Promise.all([pool.close(), producers?.close()]);
-    client.disconnect();
+    await reader.close();
     await driver.close();
   }
 }
@@ -207,8 +208,8 @@ async function within(ms: number, isSo: () => Promise<boolean>): Promise<boolean
 }
 
 /** Whether no job is left whose time to live has begun. */
-async function isEmpty(connection: ConnectionSettings, name: string): Promise<boolean> {
-  const { jobs } = await readStoredState(connection, name);
+async function isEmpty(reader: StoreReader, name: string): Promise<boolean> {
+  const { jobs } = await reader.state(name);
   return jobs.every(({ state, queue }) => state === 'delayed' || queue === 'umbel.tags');
 }
 
@@ -220,14 +221,10 @@ function runsIn(ledger: readonly LedgerEntry[]): Pick<CampaignReport, 'runs' | '
 }
 
 /** What is stored, once the locks have run out that a worker has taken too late. */
-async function readUnlocked(
-  connection: ConnectionSettings,
-  name: string,
-  lockMs: number,
-): Promise<StoredState> {
+async function readUnlocked(reader: StoreReader, name: string, lockMs: number): Promise<StoredState> {
   const deadline = Date.now() + lockMs + 1000;
   for (;;) {
-    const store = await readStoredState(connection, name);
+    const store = await reader.state(name);
     if (store.locks.length === 0 || Date.now() > deadline) return store;
     await sleep(500);
   }

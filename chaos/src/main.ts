@@ -4,14 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type CampaignReport, runCampaign } from './campaign.js';
+import { STORES, type StoreName } from './campaign-store.js';
 import { tableOf } from './report.js';
-import { SCENARIOS, type ScenarioName } from './scenarios.js';
+import { isOn, SCENARIOS, type ScenarioName } from './scenarios.js';
 
 // Servers and workers are ended with this process.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const { values } = parseArgs({
   options: {
+    store: { type: 'string', default: 'redis' },
     scenario: { type: 'string', default: 'kills' },
     workflows: { type: 'string' },
     hours: { type: 'string' },
@@ -24,11 +26,13 @@ const { values } = parseArgs({
   },
 });
 
-const names = Object.keys(SCENARIOS) as ScenarioName[];
+const store = values.store as StoreName;
+if (!STORES.includes(store)) throw new RangeError(`no store "${store}"; there are ${STORES.join(', ')}`);
+const names = (Object.keys(SCENARIOS) as ScenarioName[]).filter((name) => isOn(name, store));
 const chosen = values.scenario === 'all' ? names : (values.scenario.split(',') as ScenarioName[]);
 for (const name of chosen) {
   if (!names.includes(name))
-    throw new RangeError(`no scenario "${name}"; there are ${names.join(', ')}, all`);
+    throw new RangeError(`no scenario "${name}" on ${store}; there are ${names.join(', ')}, all`);
 }
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
 const folder = values.folder ?? mkdtempSync(join(tmpdir(), 'umbel-chaos-'));
@@ -40,6 +44,7 @@ const workflows = values.workflows ?? (hours === undefined ? '500' : 'Infinity')
 const reports: CampaignReport[] = [];
 for (const scenario of chosen) {
   const report = await runCampaign({
+    store,
     scenario,
     seed,
     workflows: Number(workflows),

@@ -1,4 +1,5 @@
 /** What can be done to workers, producers and the store in a campaign. */
+import type { CampaignStore, StoreName } from './campaign-store.js';
 import type { ConnectionSettings } from './connection.js';
 import { failOver } from './faults/fail-over.js';
 import type { Fault } from './faults/fault.js';
@@ -9,13 +10,15 @@ import { killRedis } from './faults/kill-redis.js';
 import { killWorker } from './faults/kill-worker.js';
 import { cutConnection, refusals, slowReplies } from './faults/network.js';
 import { poisonDeaths } from './faults/poison-deaths.js';
+import { cutSessions, restartPostgres } from './faults/postgres.js';
 import { demandReplicas, fillMemory } from './faults/refuse-writes.js';
 import { revoke } from './faults/revoke.js';
 import { rollDeployments } from './faults/roll-deployments.js';
 import { sendDuplicates } from './faults/send-duplicates.js';
+import { type PostgresStore, startPostgresStore } from './postgres/server.js';
 import { ClusterStore } from './redis/cluster.js';
 import { RedisProxy } from './redis/proxy.js';
-import { type CampaignStore, startStore } from './redis/server.js';
+import { type SingleStore, startStore } from './redis/server.js';
 import type { TimedSettings } from './timed-tasks.js';
 import type { WorkloadSettings } from './workload.js';
 
@@ -50,17 +53,20 @@ export interface SceneOptions {
   /** Faults strike so many times as often. */
   readonly haste: number;
   readonly lockMs: number;
+  readonly store: StoreName;
+  /** Of the campaign. */
+  readonly folder: string;
 }
 
 export type ScenarioName = keyof typeof SCENARIOS;
 
 export const SCENARIOS = {
-  /** Workers all the time, and Redis now and then. */
-  async kills({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  /** Workers all the time, and the store now and then. */
+  async kills({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
-      faults: [killWorker(every(1, 2.9, haste)), killRedis(store, every(20, 36, haste))],
+      faults: [killWorker(every(1, 2.9, haste)), ...outages(store, 20, 36, haste)],
       workflowsPerStrike: 6,
     };
   },
@@ -103,8 +109,8 @@ export const SCENARIOS = {
   },
 
   /** Tasks that end their process, or never end. */
-  async poison({ haste, lockMs }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  async poison({ haste, lockMs, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
       faults: [killWorker(every(6, 12, haste)), poisonDeaths()],
@@ -116,15 +122,15 @@ export const SCENARIOS = {
     };
   },
 
-  /** Workflows that are revoked while they run, some twice, while workers and Redis are killed. */
-  async revoke({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  /** Workflows that are revoked while they run, some twice, while workers and the store are killed. */
+  async revoke({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
       faults: [
         revoke(every(0.3, 1.2, haste)),
         killWorker(every(2, 4, haste)),
-        killRedis(store, every(15, 30, haste)),
+        ...outages(store, 15, 30, haste),
       ],
       workflowsPerStrike: 3,
       workload: { withoutCallbacks: true },
@@ -132,8 +138,8 @@ export const SCENARIOS = {
   },
 
   /** Producers that are killed while they send, and workflows that are sent many times. */
-  async submit({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  async submit({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
       producers: 3,
@@ -141,7 +147,7 @@ export const SCENARIOS = {
         killProducer(every(0.5, 1.5, haste)),
         sendDuplicates(every(3, 6, haste)),
         killWorker(every(5, 10, haste)),
-        killRedis(store, every(15, 30, haste)),
+        ...outages(store, 15, 30, haste),
       ],
       workflowsPerStrike: 6,
       mayReject: true, // by their producer's death
@@ -149,8 +155,8 @@ export const SCENARIOS = {
   },
 
   /** Workers and senders that are deployed anew, one version of the code after the other, and killed now and then. */
-  async deploy({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  async deploy({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
       faults: [rollDeployments(every(1, 2, haste)), killWorker(every(6, 12, haste))],
@@ -171,15 +177,15 @@ export const SCENARIOS = {
   },
 
   /** Workers and senders whose clocks are an hour early or late; senders are killed, so that many begin anew. */
-  async clocks({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  async clocks({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
       producers: 3,
       faults: [
         killWorker(every(2, 4, haste)),
         killProducer(every(0.5, 1.5, haste)),
-        killRedis(store, every(15, 30, haste)),
+        ...outages(store, 15, 30, haste),
       ],
       workflowsPerStrike: 8,
       workload: { appointedOneIn: 2 },
@@ -188,20 +194,20 @@ export const SCENARIOS = {
     };
   },
 
-  /** Schedules and a queue with limits, while workers and Redis are killed. */
-  async timed({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  /** Schedules and a queue with limits, while workers and the store are killed. */
+  async timed({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
-      faults: [killWorker(every(2, 4, haste)), killRedis(store, every(15, 30, haste))],
+      faults: [killWorker(every(2, 4, haste)), ...outages(store, 15, 30, haste)],
       workflowsPerStrike: 4,
       timed: { schedules: 10, limits: { perSecond: 10, concurrency: 3 } },
     };
   },
 
   /** Results that live for less time than workflows take. */
-  async ttl({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  async ttl({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
     return {
       store,
       faults: [killWorker(every(2, 4, haste))],
@@ -221,6 +227,34 @@ export const SCENARIOS = {
     };
   },
 };
+
+/** Scenarios whose faults are those of Redis. */
+const REDIS_ONLY: ReadonlySet<string> = new Set<ScenarioName>(['redis', 'network', 'refused', 'cluster']);
+
+/** Returns whether a scenario can run on a store. */
+export function isOn(scenario: ScenarioName, store: StoreName): boolean {
+  return store === 'redis' || !REDIS_ONLY.has(scenario);
+}
+
+function startServer(kind: StoreName, folder: string): Promise<SingleStore | PostgresStore> {
+  return kind === 'redis' ? startStore() : startPostgresStore(folder);
+}
+
+/** Outages of a server, about once in a time. PostgreSQL restarts in two ways, and ends sessions more often. */
+function outages(
+  store: SingleStore | PostgresStore,
+  minSeconds: number,
+  maxSeconds: number,
+  haste: number,
+): Fault[] {
+  if (store.kind === 'redis') return [killRedis(store, every(minSeconds, maxSeconds, haste))];
+  const rarely = every(2 * minSeconds, 2 * maxSeconds, haste);
+  return [
+    restartPostgres(store, 'immediate', rarely),
+    restartPostgres(store, 'fast', rarely),
+    cutSessions(store, every(minSeconds / 5, maxSeconds / 5, haste)),
+  ];
+}
 
 const HOUR_MS = 3_600_000;
 

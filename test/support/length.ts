@@ -29,6 +29,7 @@ export const LONG: readonly string[] = [
   'chaos/test/worker-campaigns.test.ts',
   'test/integration/nextjs.test.ts',
   'test/integration/other-runners.test.ts',
+  'test/integration/postgres-versions.test.ts',
   'test/integration/stores.test.ts',
 ];
 
@@ -49,6 +50,7 @@ export const PUBLISHED: readonly string[] = [
 
 /** Files that are longer in `npm run test:long`: those that import this file. `npm test` runs a part of them. */
 export const SIZED: readonly string[] = [
+  'chaos/test/postgres-campaigns.test.ts',
   'packages/canvas/test/fault/kill-points.test.ts',
   'packages/canvas/test/fault/signals.test.ts',
   'packages/canvas/test/integration/final-states.test.ts',
@@ -64,4 +66,5 @@ export const SIZED: readonly string[] = [
   'packages/core/test/security/stored-names.test.ts',
   'packages/testing/test/integration/memory-like-redis.test.ts',
   'test/integration/examples.test.ts',
+  'test/integration/readme.test.ts',
 ];

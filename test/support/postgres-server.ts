@@ -1,8 +1,9 @@
 /** A PostgreSQL server of a test's own, in a temporary folder, on a free port, as a user without rights. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { endProcess, freePort } from './redis-server.js';
 
 export interface PostgresServer {
@@ -18,26 +19,34 @@ export interface PostgresServer {
 export interface PostgresOptions {
   /** Settings of the server, such as `max_connections`. */
   settings?: Readonly<Record<string, string>>;
+  /** Every commit is on disk before it is acknowledged. */
+  durable?: boolean;
+  /** File for the log of the server. Default: it is dropped. */
+  log?: string;
 }
 
-/** The folder of the programs of a server; undefined if there is none on this machine. */
+/** The folder of the programs of a server: that of `UMBEL_POSTGRES`, or one of this machine; undefined if there is none. */
 export function findPostgres(): string | undefined {
   const versions = '/usr/lib/postgresql';
   const installed = existsSync(versions)
     ? readdirSync(versions).map((name) => `${versions}/${name}/bin`)
     : [];
+  const chosen = process.env.UMBEL_POSTGRES;
+  if (chosen !== undefined) return chosen;
   const folders = [...(process.env.PATH ?? '').split(':'), ...installed.sort().reverse()];
   return folders.find((folder) =>
-    ['initdb', 'postgres', 'pg_isready'].every((program) => existsSync(join(folder, program))),
+    ['initdb', 'postgres'].every((program) => existsSync(join(folder, program))),
   );
 }
+
+const IN_MEMORY = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' };
 
 /** The server refuses to run as root. */
 const NOBODY = 65_534;
 
 export async function startPostgres(
   programs: string,
-  { settings = {} }: PostgresOptions = {},
+  { settings = {}, durable = false, log }: PostgresOptions = {},
 ): Promise<PostgresServer> {
   const isRoot = process.getuid?.() === 0;
   const user = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
@@ -54,22 +63,21 @@ export async function startPostgres(
   const options = Object.entries({
     listen_addresses: '127.0.0.1',
     unix_socket_directories: folder,
-    fsync: 'off',
-    synchronous_commit: 'off',
-    full_page_writes: 'off',
     max_connections: '300',
+    ...(durable ? {} : IN_MEMORY),
     ...settings,
   }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const output = log === undefined ? 'ignore' : openSync(log, 'a');
   let server: ChildProcess;
   const url = `postgres://umbel@127.0.0.1:${port}/postgres`;
   const start = async () => {
     server = spawn(join(programs, 'postgres'), ['-D', data, '-p', `${port}`, ...options], {
       ...user,
       env,
-      stdio: 'ignore',
+      stdio: ['ignore', output, output],
       cwd: folder,
     });
-    await answering(join(programs, 'pg_isready'), port, server);
+    await answering(url, server);
   };
   const end = (signal: NodeJS.Signals) => endProcess(server, signal);
   await start();
@@ -84,21 +92,27 @@ export async function startPostgres(
     },
     async stop() {
       await end('SIGINT');
+      if (output !== 'ignore') closeSync(output);
       rmSync(folder, { recursive: true, force: true });
     },
   };
 }
 
-async function answering(program: string, port: number, server: ChildProcess): Promise<void> {
+/** Resolves once the server runs a statement: one that recovers refuses them. */
+async function answering(url: string, server: ChildProcess): Promise<void> {
   const deadline = Date.now() + 60_000;
   for (;;) {
+    const client = new pg.Client({ connectionString: url });
+    client.on('error', () => {}); // the connection fails with it
     try {
-      execFileSync(program, ['-h', '127.0.0.1', '-p', `${port}`], { stdio: 'ignore' });
+      await client.connect();
       return;
     } catch (error) {
       if (server.exitCode !== null || Date.now() > deadline)
         throw new Error('The PostgreSQL of the test run did not start.', { cause: error });
       await new Promise((resolve) => setTimeout(resolve, 50));
+    } finally {
+      await client.end().catch(() => {});
     }
   }
 }

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
-import { type CampaignStore, untilReady } from './server.js';
+import type { CampaignStore } from '../campaign-store.js';
+import { redisReader } from './reader.js';
+import { untilReady } from './server.js';
 
 const SIZE = 6;
 /** How long a primary is silent before its replica takes over. */
@@ -58,6 +60,10 @@ export class ClusterStore implements CampaignStore {
 
   get connection() {
     return { cluster: this.#members.map(({ port }) => ({ host: '127.0.0.1', port })) };
+  }
+
+  reader() {
+    return redisReader(this.connection);
   }
 
   async ready(): Promise<void> {

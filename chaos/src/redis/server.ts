@@ -1,17 +1,11 @@
 /** The durable Redis of a campaign. */
 import { createConnection } from 'node:net';
 import { type RedisServer, startRedis } from '../../../test/support/redis-server.js';
-import type { ConnectionSettings } from '../connection.js';
-
-/** Where a campaign's jobs are stored, and what can be done to it. */
-export interface CampaignStore {
-  readonly connection: ConnectionSettings;
-  /** Resolves once it takes commands. */
-  ready(): Promise<void>;
-  stop(): Promise<void>;
-}
+import type { CampaignStore } from '../campaign-store.js';
+import { redisReader } from './reader.js';
 
 export interface SingleStore extends CampaignStore {
+  readonly kind: 'redis';
   readonly connection: { readonly url: string };
   readonly server: RedisServer;
   readonly port: number;
@@ -24,10 +18,12 @@ export async function startStore(): Promise<SingleStore> {
   const leave = () => void server.kill();
   process.once('exit', leave);
   return {
+    kind: 'redis',
     connection: { url: server.url },
     server,
     port: Number(port),
     ready: () => untilReady(Number(port)),
+    reader: () => redisReader({ url: server.url }),
     stop() {
       process.off('exit', leave);
       return server.stop();

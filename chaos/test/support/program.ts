@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { quickly } from '../../../test/support/quick-packages.js';
 import type { CampaignReport } from '../../src/campaign.js';
+import type { StoreName } from '../../src/campaign-store.js';
 import type { ScenarioName } from '../../src/scenarios.js';
 
 const built = fileURLToPath(new URL('../../dist', import.meta.url));
@@ -22,8 +23,9 @@ export async function nothingIsLost(
   scenario: ScenarioName,
   workflows: number,
   faults: readonly string[],
+  store: StoreName = 'redis',
 ): Promise<void> {
-  const { code, report } = await campaign(scenario, workflows);
+  const { code, report } = await campaign(scenario, workflows, store);
   expect(report.violations).toEqual([]);
   expect(report.workflows).toBe(workflows);
   const struck = report.strikes.filter(({ count }) => count > 0).map(({ name }) => name);
@@ -34,9 +36,10 @@ export async function nothingIsLost(
 async function campaign(
   scenario: ScenarioName,
   workflows: number,
+  store: StoreName,
 ): Promise<{ code: number | null; report: CampaignReport }> {
   const folder = mkdtempSync(join(tmpdir(), 'umbel-chaos-test-'));
-  const which = ['--scenario', scenario, '--workflows', `${workflows}`, '--folder', folder];
+  const which = ['--store', store, '--scenario', scenario, '--workflows', `${workflows}`, '--folder', folder];
   const program = join(quickly(built), 'chaos/src/main.js');
   const child = spawn(process.execPath, [program, ...which, ...SHORT], { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = once(child, 'exit');

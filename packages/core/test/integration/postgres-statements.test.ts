@@ -1,23 +1,25 @@
 /** How many statements calls take on a PostgreSQL server, and how many rows these read. */
 import { randomUUID } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import { createApp, type PostgresPool, postgres } from '@umbel/core';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { describeOnPostgres } from '../../../../test/support/on-postgres.js';
 import { PostgresDatabase } from '../../src/store/engine/postgres/database.js';
 import { loadDriver } from '../../src/store/engine/postgres/pg-driver.js';
 import { migrate } from '../../src/store/engine/postgres/schema.js';
 
-describeOnPostgres('statements on a PostgreSQL server', ({ server, newClient }) => {
+describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newClient }) => {
   const ends: (() => Promise<unknown>)[] = [];
 
   afterEach(async () => {
     for (const end of ends.splice(0).reverse()) await end();
   });
 
-  /** A pool that collects the statements that it runs. */
-  function countingPool(): { pool: PostgresPool; statements: string[] } {
+  /** A pool that collects the statements that it runs, and those during which nobody listens for errors of the client. */
+  function countingPool(): { pool: PostgresPool; statements: string[]; unguarded: string[] } {
     const statements: string[] = [];
+    const unguarded: string[] = [];
     const { Pool } = loadDriver();
     const own = new Pool({ connectionString: server().url });
     own.on('error', () => {});
@@ -32,15 +34,16 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, newClient }) 
       const query = client.query.bind(client);
       client.query = (text: string, ...rest: never[]) => {
         statements.push(text);
+        if ((client as unknown as EventEmitter).listenerCount('error') === 0) unguarded.push(text);
         return query(text, ...rest);
       };
       return client;
     };
-    return { pool: { connect }, statements };
+    return { pool: { connect }, statements, unguarded };
   }
 
   test('a call and its result take five, and events are read only now and then', async () => {
-    const { pool, statements } = countingPool();
+    const { pool, statements, unguarded } = countingPool();
     const schema = `s${randomUUID().replaceAll('-', '')}`;
     const logger = { info() {}, warn() {}, error() {} };
     const app = createApp({ name: 'counted', connection: postgres({ pool, schema }), logger });
@@ -59,6 +62,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, newClient }) 
     expect(count('umbel_look(')).toBeLessThanOrEqual(2 * CALLS + ms / 2000); // at the start and at the end; and a check
     expect(count('umbel_signal(')).toBeLessThanOrEqual(2 + ms / 5000); // a worker that was told that no job waits asks no more
     expect(count('FROM umbel_event')).toBeLessThanOrEqual(2 + (2 * ms) / 250);
+    expect(unguarded).toEqual([]); // an error of a client without a listener would end the process
   });
 
   test('a turn reads the jobs of its calls, also if its plan was made for an empty queue', async () => {
@@ -97,5 +101,98 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, newClient }) 
     );
     await client.query('COMMIT');
     expect(Number(rows[0].read)).toBeLessThan(50);
+  });
+
+  /** A schema with active jobs of queue `q`, and two connections to it; a statement that waits for a lock is an error. */
+  async function activeJobs(...ids: string[]) {
+    const schema = `s${randomUUID().replaceAll('-', '')}`;
+    const database = new PostgresDatabase(loadDriver(), server().url, schema, 1);
+    const user = {};
+    database.retain(user);
+    ends.push(() => database.release(user));
+    await migrate(database);
+    const settings = encodeURIComponent(`-c search_path=${schema} -c lock_timeout=100`);
+    const open = async () => {
+      const client = newClient(`${server().url}?options=${settings}`);
+      await client.connect();
+      ends.push(() => client.end());
+      return client;
+    };
+    const [worker, other] = [await open(), await open()];
+    const jobs = ids.map((id) => ({ id, name: 'job', timestamp: 1 }));
+    await worker.query(`SELECT umbel_add_jobs('q', $1::jsonb)`, [JSON.stringify(jobs)]);
+    const claim = `SELECT umbel_turn('q', '[]', $1, $2, 1000, 1, 'w', NULL, NULL)`;
+    await worker.query(claim, [ids.map((_, index) => index), ids.map((id) => `token of ${id}`)]);
+    const lock = (id: string) =>
+      other.query(`BEGIN; SELECT 1 FROM job WHERE queue = 'q' AND id = '${id}' FOR UPDATE`);
+    return { worker, other, lock };
+  }
+
+  test('a sweep recovers jobs whose lock has expired, and waits for no job that a commit has locked', async () => {
+    const { worker, other, lock } = await activeJobs('a', 'b');
+    const sweep = async (now: number) => {
+      const { rows } = await worker.query(`SELECT id FROM umbel_recover_stalled('q', 5, $1, 10) AS t(id)`, [
+        now,
+      ]);
+      return rows.map(({ id }) => id);
+    };
+    expect(await sweep(2000)).toEqual([]); // marks them
+    await lock('a');
+    expect(await sweep(2005)).toEqual([]); // too early
+    expect(await sweep(3000)).toEqual(['b']);
+    await other.query('COMMIT');
+    expect(await sweep(4000)).toEqual(['a']);
+    const { rows } = await worker.query('SELECT id, state, stalled_count, lock_token FROM job ORDER BY id');
+    const waiting = { state: 'waiting', stalled_count: 1, lock_token: null };
+    expect(rows).toEqual([
+      { id: 'a', ...waiting },
+      { id: 'b', ...waiting },
+    ]);
+  });
+
+  test('a renewal of locks skips a job that a commit has locked, and names it and those that are lost', async () => {
+    const { worker, other, lock } = await activeJobs('a', 'b', 'c');
+    await lock('b');
+    const ids = ['a', 'b', 'c', 'missing'];
+    const tokens = ['token of a', 'token of b', 'token of somebody else', 'token'];
+    const renew = `SELECT id FROM umbel_extend_locks('q', $1, $2, 1000, 5000) AS t(id)`;
+    const { rows } = await worker.query(renew, [ids, tokens]);
+    expect(rows.map(({ id }) => id)).toEqual(['b', 'c', 'missing']);
+    await other.query('COMMIT');
+    const { rows: jobs } = await worker.query('SELECT id, locked_until_ms FROM job ORDER BY id');
+    const locked = Object.fromEntries(jobs.map(({ id, locked_until_ms }) => [id, Number(locked_until_ms)]));
+    expect(locked).toEqual({ a: 6000, b: 1001, c: 1001 });
+  });
+
+  test('a turn waits for no delayed job that another transaction has locked', async () => {
+    const { worker, other, lock } = await activeJobs('a');
+    const jobs = ['due', 'locked'].map((id) => ({ id, name: 'job', timestamp: 1, delay: 10 }));
+    await worker.query(`SELECT umbel_add_jobs('q', $1::jsonb)`, [JSON.stringify(jobs)]);
+    await lock('locked');
+    const { rows } = await worker.query(
+      `SELECT job ->> 'id' AS id, due_at::int AS due FROM umbel_turn('q', '[]', '{0,1}', '{t,u}', 1000, 100, 'w', NULL, NULL)`,
+    );
+    await other.query('COMMIT');
+    // The worker asks again for the other one at once: its time has come.
+    expect(rows).toEqual([
+      { id: 'due', due: null },
+      { id: null, due: 11 },
+    ]);
+  });
+
+  test('a connection that breaks between two statements fails the next one, and does not end the process', async () => {
+    const database = new PostgresDatabase(loadDriver(), server().url, 'umbel', 1);
+    const user = {};
+    database.retain(user);
+    ends.push(() => database.release(user));
+    await database.session(async ({ query }) => {
+      const { rows } = await query('SELECT pg_backend_pid() AS pid');
+      await client().query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
+      await vi.waitFor(() => expect(query('SELECT 1')).rejects.toThrow());
+    });
+    // Until its socket is closed, the pool may lend the connection once more.
+    await vi.waitFor(async () =>
+      expect((await database.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]),
+    );
   });
 });

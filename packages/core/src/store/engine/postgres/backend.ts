@@ -182,6 +182,18 @@ export class SqlBackend extends Base {
     );
   }
 
+  // Locks.
+
+  /** The statement skips jobs that a commit has locked; each of them is asked for by a statement that holds no other job. */
+  override async extendLocks(ids: string[], tokens: string[], duration: number): Promise<string[]> {
+    const tokenOf = new Map(ids.map((id, index) => [id, tokens[index] ?? '']));
+    const lost: string[] = [];
+    for (const id of await super.extendLocks(ids, tokens, duration)) {
+      if (!(await super.extendLock(id, tokenOf.get(id) ?? '', duration))) lost.push(id);
+    }
+    return lost;
+  }
+
   // Texts. `jsonb` changes them.
 
   override async updateData(...[job, data]: Parameters<Command<'updateData'>>): Promise<void> {

@@ -200,8 +200,12 @@ export class PostgresDatabase extends SharedDatabase {
     await Promise.all([this.#listener.close(), pool?.end().catch(() => {})]);
   }
 
-  /** Prepares a connection of the pool before its first use. */
-  readonly #verify = (client: Pick<PgClient, 'query'>, done: (error?: Error) => void): void => {
+  /**
+   * Prepares a connection of the pool before its first use. While it is in use the pool does not listen for its errors, and
+   * one without a listener would end the process. The statement gets the error, too.
+   */
+  readonly #verify = (client: Pick<PgClient, 'query' | 'on'>, done: (error?: Error) => void): void => {
+    client.on('error', () => {});
     this.#prepare(client).then(() => done(), done);
   };
 

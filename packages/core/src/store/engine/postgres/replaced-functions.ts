@@ -9,6 +9,8 @@ import { INDEXED } from './event-functions.js';
 export const REPLACED: Readonly<Record<string, string>> = {
   add_flow: 'SELECT id FROM umbel_add_flow($1::jsonb) AS t(id)',
   add_jobs_bulk: 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)',
+  extend_locks: 'SELECT id FROM umbel_extend_locks($1, $2, $3, $4, $5) AS t(id)',
+  move_stalled_jobs_to_wait: 'SELECT id FROM umbel_recover_stalled($1, $2, $3, $4) AS t(id)',
   clean: 'SELECT id FROM umbel_clean($1, $2, $3, $4) AS t(id)',
   reprocess_job: 'SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code',
 };
@@ -74,6 +76,66 @@ BEGIN
       (SELECT value::bigint FROM meta WHERE queue = p_queue AND field = 'opts.maxLenEvents'), 10000));
   END IF;
   RETURN QUERY SELECT value ->> 'id' FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS e(value, ord) ORDER BY ord;
+END;
+$$;
+
+-- BullMQ's sweep waits for the row of each active job while it holds others, so it deadlocks with commits. A row that is
+-- locked belongs to a worker that is alive, and the next sweep looks at it.
+CREATE OR REPLACE FUNCTION umbel_recover_stalled(
+  p_queue text, p_max_stalled integer, p_now bigint, p_interval bigint
+) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  v_job record;
+  v_isfinal boolean;
+  v_wakes boolean := false;
+BEGIN
+  INSERT INTO meta (queue, field, value) VALUES (p_queue, 'stalled-check', p_now::text)
+  ON CONFLICT (queue, field) DO UPDATE SET value = EXCLUDED.value WHERE meta.value::bigint + p_interval <= p_now;
+  IF NOT FOUND THEN RETURN; END IF;
+  WITH marked AS (
+    SELECT id FROM job WHERE queue = p_queue AND stalled_marked AND state <> 'active' FOR UPDATE SKIP LOCKED
+  )
+  UPDATE job SET stalled_marked = false FROM marked WHERE job.queue = p_queue AND job.id = marked.id;
+  -- A sweep marks each active job; the next one recovers those whose lock has expired since.
+  FOR v_job IN
+    SELECT id, stalled_marked, stalled_count, scheduler_id FROM job
+     WHERE queue = p_queue AND state = 'active' AND (NOT stalled_marked OR locked_until_ms < p_now)
+     FOR UPDATE SKIP LOCKED
+  LOOP
+    IF NOT v_job.stalled_marked THEN
+      UPDATE job SET stalled_marked = true WHERE queue = p_queue AND id = v_job.id;
+      CONTINUE;
+    END IF;
+    v_isfinal := v_job.stalled_count >= p_max_stalled AND NOT EXISTS (
+      SELECT 1 FROM scheduler WHERE queue = p_queue AND scheduler_id = v_job.scheduler_id);
+    UPDATE job SET state = 'waiting', seq = nextval('job_seq'), lock_token = NULL, locked_until_ms = NULL,
+        stalled_marked = false, stalled_count = stalled_count + 1,
+        deferred_failure = CASE WHEN v_isfinal THEN 'job stalled more than allowable limit' ELSE deferred_failure END
+     WHERE queue = p_queue AND id = v_job.id;
+    PERFORM publish_event(p_queue, 'stalled', jsonb_build_object('jobId', v_job.id));
+    v_wakes := true;
+    RETURN NEXT v_job.id;
+  END LOOP;
+  IF v_wakes THEN PERFORM pg_notify('bullmq_jobs', p_queue); END IF;
+END;
+$$;
+
+-- BullMQ's renewal of several locks waits for one row while it holds others, in no order. This one skips rows that are
+-- locked, and returns their jobs with those whose lock is lost.
+CREATE OR REPLACE FUNCTION umbel_extend_locks(
+  p_queue text, p_ids text[], p_tokens text[], p_lock_ms bigint, p_now bigint
+) RETURNS SETOF text
+LANGUAGE plpgsql ${INDEXED} AS $$
+BEGIN
+  FOR v_at IN 1 .. cardinality(p_ids) LOOP
+    PERFORM 1 FROM job WHERE queue = p_queue AND id = p_ids[v_at] FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      UPDATE job SET locked_until_ms = p_now + p_lock_ms
+       WHERE queue = p_queue AND id = p_ids[v_at] AND state = 'active' AND lock_token = p_tokens[v_at];
+    END IF;
+    IF NOT FOUND THEN RETURN NEXT p_ids[v_at]; END IF;
+  END LOOP;
 END;
 $$;
 

@@ -22,6 +22,7 @@ export interface PostgresPoolClient {
   /** Returns the client to the pool, which closes it if `destroys` is true. */
   release(destroys?: boolean): void;
   on(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: string, listener: () => void): unknown;
 }
 
 /**
@@ -93,6 +94,9 @@ export function postgres(options: PostgresOptions): BackendFactory {
   return withEngine(engine.factory, engine);
 }
 
+/** The statement that runs on the client gets the error, too. */
+const ignore = () => {};
+
 class UserPoolDatabase extends SharedDatabase {
   readonly #pool: PostgresPool;
   readonly #listener: Listener<PostgresPoolClient>;
@@ -114,7 +118,7 @@ class UserPoolDatabase extends SharedDatabase {
 
   /** Runs a statement with the names of the store. */
   async query(text: string, params?: readonly unknown[]): Promise<SqlResult> {
-    const client = await this.#pool.connect();
+    const client = await this.#connect();
     let isBroken = false;
     try {
       await client.query(`BEGIN; SET LOCAL search_path TO "${this.schema}"`);
@@ -127,19 +131,28 @@ class UserPoolDatabase extends SharedDatabase {
       });
       throw error;
     } finally {
+      client.off('error', ignore);
       client.release(isBroken);
     }
   }
 
   /** Runs statements on a connection that is closed afterwards, because they may set its `search_path`. */
   async session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
+    const client = await this.#connect();
     try {
       await client.query(`SET search_path TO "${this.schema}"`);
       return await statements(sessionOn((text, params) => client.query(text, params && [...params])).session);
     } finally {
+      client.off('error', ignore);
       client.release(true);
     }
+  }
+
+  /** Takes a client, whose errors nobody else listens for while it is used: one without a listener would end the process. */
+  async #connect(): Promise<PostgresPoolClient> {
+    const client = await this.#pool.connect();
+    client.on('error', ignore);
+    return client;
   }
 
   listen(channel: string): Promise<void> {

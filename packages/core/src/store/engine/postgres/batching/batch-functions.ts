@@ -127,10 +127,12 @@ const CLAIMS = `
     END LOOP;
   ELSIF cardinality(v_tokens) > 0 THEN
     FOR v_end IN
-      WITH promoted AS (
-        UPDATE job SET state = 'waiting', delay_ms = 0
-         WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now
-        RETURNING id, process_at_ms
+      -- A turn holds locks, so it waits for no job here: two that wait for each other would be a deadlock.
+      WITH due AS (
+        SELECT id FROM job WHERE queue = p_queue AND state = 'delayed' AND process_at_ms <= p_now FOR UPDATE SKIP LOCKED
+      ), promoted AS (
+        UPDATE job SET state = 'waiting', delay_ms = 0 FROM due WHERE queue = p_queue AND job.id = due.id
+        RETURNING job.id, process_at_ms
       )
       SELECT id FROM promoted ORDER BY process_at_ms
     LOOP

@@ -1,0 +1,56 @@
+/** A PostgreSQL that restarts, and one that ends its sessions. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PostgresStore } from '../postgres/server.js';
+import { type Fault, pause } from './fault.js';
+
+/**
+ * Restarts the server. A fast shutdown ends each session and writes what is in memory; an immediate one, like a crash, stops all
+ * processes, and the next start recovers from the log.
+ */
+export function restartPostgres(
+  store: PostgresStore,
+  how: 'fast' | 'immediate',
+  everyMs: Fault['everyMs'],
+): Fault {
+  const name = `restart-${how}`;
+  return {
+    name,
+    everyMs,
+    async strike({ history }, random) {
+      const awayMs = random.between(0, 1000);
+      return store.exclusively(async () => {
+        const since = Date.now();
+        await (how === 'fast' ? store.server.shutDown() : store.server.kill());
+        await sleep(awayMs);
+        await store.server.start();
+        history.note({ event: 'fault', fault: name, target: 'store', since });
+        return true;
+      });
+    },
+  };
+}
+
+/** How long a fault waits for sessions that it can end. */
+const PATIENCE_MS = 2000;
+const LOOK_MS = 10;
+
+/** Ends all sessions of workers and senders, or those that run a statement, whose outcome they then do not know. */
+export function cutSessions(store: PostgresStore, everyMs: Fault['everyMs']): Fault {
+  return {
+    name: 'cut-sessions',
+    everyMs,
+    async strike({ history }, random, signal) {
+      const which = random.below(3) === 0 ? 'all' : 'active';
+      const since = Date.now();
+      let count = 0;
+      while (count === 0 && Date.now() < since + PATIENCE_MS && !signal.aborted) {
+        count = await store.exclusively(() => store.cut(which));
+        if (count === 0) await pause(LOOK_MS, signal);
+      }
+      if (count === 0) return false;
+      const detail = `${count} sessions, ${which}`;
+      history.note({ event: 'fault', fault: 'cut-sessions', target: 'store', since, detail });
+      return true;
+    },
+  };
+}
