@@ -10,6 +10,7 @@ import { isJobState, type JobState } from '../job/states.js';
 import type { QueueCounts } from '../store/queues.js';
 import type { TagMark } from '../store/tags.js';
 import { checkTags } from '../task/option-checks.js';
+import type { RunGraph } from '../workflow/graph.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
 import type { StepWait } from '../workflow/graph-waits.js';
 
@@ -48,6 +49,11 @@ interface PageQuery {
    * Default false: see `JobPage.notIndexed`.
    */
   waitForIndex?: boolean | undefined;
+  /**
+   * Time after which a page ends although there is more to read: it has what was found until then, and a cursor. It is checked
+   * after every 50 jobs, so a page reads at least as many. Default: none, so that only the number of jobs limits a page.
+   */
+  timeBudget?: Duration | undefined;
 }
 
 /** Selects jobs. */
@@ -88,7 +94,10 @@ export interface RunPageQuery extends RunFilter, PageQuery {}
 
 /** A page of results. */
 export interface Page<Item> {
-  /** May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs. */
+  /**
+   * May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs, and none after its
+   * `timeBudget`.
+   */
   readonly items: readonly Item[];
   /** Position of the next page. Absent on the last page. */
   readonly cursor?: string;
@@ -170,6 +179,14 @@ export interface RunFacts extends ListedRun {
   readonly counts: RunCounts;
   /** Why the run failed. */
   readonly error?: ErrorRecord;
+  /** The graph of the run with its callbacks, as `AsyncResult.graph()` returns it. Present if it was asked for. */
+  readonly graph?: RunGraph;
+}
+
+/** What to read of a run. */
+export interface RunGetOptions {
+  /** Whether to read the graph. Default false. */
+  graph?: boolean | undefined;
 }
 
 /** Why a job or a workflow run has not ended. */
@@ -280,8 +297,15 @@ export interface Runs {
   list(query?: RunPageQuery): Promise<JobPage<ListedRun>>;
   /** Yields the runs of all pages, each once, and waits for the index (`waitForIndex`). @throws as `list`. */
   all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
-  /** Returns a run, or `undefined` if the store does not hold it. */
-  get(id: string): Promise<RunFacts | undefined>;
+  /**
+   * Returns a run, or `undefined` if the store does not hold it. With `graph: true` it has its graph too, which takes no
+   * further read of its jobs, but of its callbacks.
+   * @throws {InvalidOptionError} if an option is invalid.
+   * @example
+   * const run = await app.runs.get(id, { graph: true });
+   * console.log(run?.counts.done, run?.graph?.toMermaid());
+   */
+  get(id: string, options?: RunGetOptions): Promise<RunFacts | undefined>;
 }
 
 // Checks
@@ -308,6 +332,8 @@ export interface PageRequest {
   readonly limit: number;
   readonly from: CursorPlace | undefined;
   readonly waitsForIndex: boolean;
+  /** Infinite if there is none. */
+  readonly timeBudgetMs: number;
   /** Hash of the query: a cursor is only valid with the query that returned it. */
   readonly digest: string;
 }
@@ -320,6 +346,7 @@ const TIME_OPTIONS: OptionNames<TimeQuery & PageQuery> = {
   limit: true,
   cursor: true,
   waitForIndex: true,
+  timeBudget: true,
 };
 const RUN_OPTIONS: OptionNames<RunPageQuery> = { ...TIME_OPTIONS, name: true, task: true };
 const JOB_OPTIONS: OptionNames<JobQuery> = {
@@ -354,6 +381,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
     limit = LIMIT.usual,
     cursor,
     waitForIndex = false,
+    timeBudget,
   } = checkOptions<JobQuery & RunPageQuery>(
     query,
     (kind === 'jobs' ? JOB_OPTIONS : RUN_OPTIONS) as OptionNames<JobQuery & RunPageQuery>, // each has some of them
@@ -389,6 +417,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
       typeof waitForIndex === 'boolean'
         ? waitForIndex
         : refuse('waitForIndex', 'true or false', waitForIndex),
+    timeBudgetMs: timeBudget === undefined ? Number.POSITIVE_INFINITY : durationMs(timeBudget, 'timeBudget'),
     digest,
   };
 }

@@ -147,16 +147,12 @@ async function withVisibleErrors(
 }
 
 async function runFacts(app: App, id: string) {
-  const result = app.result(id);
-  const graphing = result.graph();
-  graphing.catch(() => {}); // awaited below if there is such a run
-  const run = await app.runs.get(id);
-  if (run === undefined) return undefined;
-  const isEnded = isFinal(run.state);
-  const [graph, waitReason, output] = await Promise.all([
-    graphing,
-    isEnded ? undefined : app.jobs.waitReason(id),
-    run.state === 'completed' ? outputOf(app, '', result) : undefined,
+  const found = await app.runs.get(id, { graph: true });
+  if (found?.graph === undefined) return undefined;
+  const { graph, ...run } = found;
+  const [waitReason, output] = await Promise.all([
+    isFinal(run.state) ? undefined : app.jobs.waitReason(id),
+    run.state === 'completed' ? outputOf(app, '', app.result(id)) : undefined,
   ]);
   return { ...run, graph: graph.toJSON(), waitReason, output };
 }
