@@ -5,11 +5,12 @@
 // an answer takes on a machine without time to spare depends on that machine alone. The row says how much the load takes.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { cpus } from 'node:os';
+import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chain, group } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
-import { Redis } from 'ioredis';
 import { dashboard } from '../../packages/dashboard/dist/index.js';
 import { longTasksOf } from '../run/long-tasks.mjs';
 import { Meter } from '../run/meter.mjs';
@@ -129,20 +130,18 @@ async function atRest(app, redis, tabs, runId) {
 
 /** Counts the commands that a Redis receives, and those that its scripts run. */
 async function countCommands(url) {
-  const client = new Redis(url);
-  const monitor = await client.monitor();
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port) });
   const counts = { sent: 0, inScripts: 0 };
-  monitor.on('monitor', (_, [name], source) => {
+  const lines = createInterface({ input: socket });
+  lines.on('line', (line) => {
+    const [, source, name] = /^\+[\d.]+ \[\d+ (\S+)\] "(\w+)"/.exec(line) ?? [];
     if (source === 'lua') counts.inScripts += 1;
-    else if (!/^(?:info|config|client|ping)$/i.test(name)) counts.sent += 1;
+    else if (name !== undefined && !/^(?:info|config|client|ping)$/i.test(name)) counts.sent += 1;
   });
-  return {
-    counts,
-    close() {
-      monitor.disconnect();
-      client.disconnect();
-    },
-  };
+  socket.write('MONITOR\r\n');
+  await once(lines, 'line'); // OK
+  return { counts, close: () => socket.destroy() };
 }
 
 export const row = {

@@ -259,7 +259,8 @@ export interface Jobs {
   /** Returns the numbers of jobs of all queues together and of each queue. */
   counts(): Promise<JobCounts>;
   /**
-   * Counts the jobs with each condition. It reads at most 1,000 jobs for each: `isComplete` is false if there may be more.
+   * Counts the jobs with each condition. It reads at most 1,000 jobs that wait, those that are taken next, and 1,000 active
+   * ones: `isComplete` is false if there may be more.
    * @throws {InvalidOptionError} if an option is invalid.
    * @example
    * const { late, stuck } = await app.jobs.conditions({ lateAfter: '10m' });
@@ -322,6 +323,8 @@ export interface Filter {
   readonly run: string | undefined;
   readonly condition: JobCondition | undefined;
   readonly lateAfterMs: number;
+  /** Whether jobs that wait are read in the order in which they are taken, instead of the latest first. */
+  readonly isOldestFirst: boolean;
   readonly sinceMs: number | undefined;
   readonly untilMs: number | undefined;
 }
@@ -403,6 +406,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
         ? condition
         : refuse('condition', Object.keys(CONDITIONS).join(', '), condition),
     lateAfterMs: lateAfter === undefined ? LATE_AFTER_MS : durationMs(lateAfter, 'lateAfter'),
+    isOldestFirst: condition === 'late', // late jobs are old: in a long queue they are all at the end that is taken next
     sinceMs: timeOf('since', since),
     untilMs: timeOf('until', until),
   };

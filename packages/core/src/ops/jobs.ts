@@ -234,7 +234,7 @@ export interface QueryDependencies {
 }
 
 export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
-  async function list(query: JobQuery = {}): Promise<JobPage<ListedJob>> {
+  async function found(query: JobQuery, isOldestFirst?: boolean): Promise<JobPage<FoundJob>> {
     const { store, workerQuery, tags, now, queues, checkQueue } = dependenciesNow();
     const request = pageRequestOf(query, 'jobs');
     const { queue } = request.filter;
@@ -244,15 +244,12 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
     const { lateAfterMs } = request.filter;
     const conditions = new ConditionReader({ store, workerQuery, now, lateAfterMs });
     const dependencies = { store, tags, now, queues: chosen, isOfRuns: false };
-    const page = await pageOf(dependencies, request, conditions);
-    return { ...page, items: page.items.map(listedJob) };
+    const filter = { ...request.filter, ...(isOldestFirst !== undefined && { isOldestFirst }) };
+    return pageOf(dependencies, { ...request, filter }, conditions);
   }
-  async function count(
-    condition: JobCondition,
-    { queue, lateAfter }: Pick<JobFilter, 'queue' | 'lateAfter'>,
-  ) {
-    const { items, cursor } = await list({ condition, queue, lateAfter, limit: MAX_READ_PER_PAGE });
-    return { count: items.length, isComplete: cursor === undefined };
+  async function list(query: JobQuery = {}): Promise<JobPage<ListedJob>> {
+    const page = await found(query);
+    return { ...page, items: page.items.map(listedJob) };
   }
   return {
     list,
@@ -284,12 +281,19 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
     },
     async conditions(options = {}) {
       checkOptions(options, CONDITION_OPTIONS);
-      const [retrying, late, stuck] = await Promise.all([
-        count('retrying', options),
-        count('late', options),
-        count('stuck', options),
-      ]);
-      return { retrying, late, stuck };
+      const { queue, lateAfter } = options;
+      const read = (state: readonly StoredState[]) =>
+        found({ state, queue, lateAfter, limit: MAX_READ_PER_PAGE }, true);
+      const [waiting, active] = await Promise.all([read(STATES_OF.late), read(STATES_OF.stuck)]);
+      const count = (condition: JobCondition, { items, cursor }: JobPage<FoundJob>) => ({
+        count: items.filter((item) => item.conditions?.includes(condition)).length,
+        isComplete: cursor === undefined,
+      });
+      return {
+        retrying: count('retrying', waiting),
+        late: count('late', waiting),
+        stuck: count('stuck', active),
+      };
     },
     async counts() {
       const { store, queues } = dependenciesNow();

@@ -477,7 +477,7 @@ function firstState(counts: QueueCounts | undefined): number {
 
 async function* ofSets(
   { store, queues }: ScanDependencies,
-  { states, condition, sinceMs, untilMs }: Filter,
+  { states, isOldestFirst, sinceMs, untilMs }: Filter,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
   let resumed: CursorPlace | undefined = from;
@@ -491,8 +491,7 @@ async function* ofSets(
       // Sets that were empty stay so, but for new jobs: those that move on come from an earlier set.
       if (!isHere && STATES.indexOf(state) < (firsts.get(queue) ?? 0)) continue;
       const place = isHere && resumed?.kind === 'live' ? resumed : undefined;
-      // Late jobs are old: in a long queue they are all at the end that is taken next.
-      yield* liveJobs(store, queue, set, condition === 'late', place);
+      yield* liveJobs(store, queue, set, isOldestFirst, place);
       resumed = undefined;
     }
   }
