@@ -303,7 +303,7 @@ export interface Runs {
    * further read of its jobs, but of its callbacks.
    * @throws {InvalidOptionError} if an option is invalid.
    * @example
-   * const run = await app.runs.get(id, { graph: true });
+   * const run = await app.runs.get(result.id, { graph: true });
    * console.log(run?.counts.done, run?.graph?.toMermaid());
    */
   get(id: string, options?: RunGetOptions): Promise<RunFacts | undefined>;
