@@ -230,6 +230,8 @@ describe('the time', () => {
       'packages/dashboard/src/audit.ts': 'when a user did something, for the log of the program',
       'packages/dashboard/src/bulk.ts':
         'from which `after:2h` counts back, and when an operation was started',
+      'packages/dashboard/src/changes.ts':
+        'from which events are read, some seconds before the first page listens',
       'packages/dashboard/src/routes/history.ts': 'from which the ranges of the page count back',
       'packages/dashboard/src/routes/jobs.ts': 'from which `after:2h` counts back',
       'packages/cli/src/display.ts': 'the only place of the command line, until an app says what time it is',

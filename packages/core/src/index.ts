@@ -172,6 +172,7 @@ export type {
   Page,
   RunFacts,
   RunFilter,
+  RunGetOptions,
   RunPageQuery,
   Runs,
   StoredState,

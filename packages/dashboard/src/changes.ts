@@ -15,6 +15,8 @@ interface Change {
 }
 
 const INTERVAL_MS = 500;
+/** How long before the first page listens the events begin: what was read before the reader had started may be old. */
+const OVERLAP_MS = 10_000;
 /** Pages also read again without a change, all at once, so that they share what they read. */
 const TICK_MS = 15_000;
 const MAX_IDS = 200;
@@ -28,6 +30,7 @@ export class Changes {
   readonly #jobs = new Set<string>();
   readonly #runs = new Set<string>();
   #isMore = false;
+  #revision = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reading: AbortController | undefined;
   #ticks: ReturnType<typeof setInterval> | undefined;
@@ -44,6 +47,11 @@ export class Changes {
   /** Whether the events of the app are read now. */
   get isReading(): boolean {
     return this.#reading !== undefined;
+  }
+
+  /** A number that changes with each event; undefined while the events are not read. */
+  get revision(): number | undefined {
+    return this.#reading && this.#revision;
   }
 
   /** Calls `listener` after changes until the returned function is called. */
@@ -86,7 +94,8 @@ export class Changes {
 
   async #read(reading: AbortController): Promise<void> {
     try {
-      for await (const event of this.#app.events({ signal: reading.signal })) this.#note(event);
+      const from = new Date(Date.now() - OVERLAP_MS);
+      for await (const event of this.#app.events({ from, signal: reading.signal })) this.#note(event);
     } catch {
       // The store refuses it, or the app is closed. Pages poll less often then.
     }
@@ -94,6 +103,7 @@ export class Changes {
   }
 
   #note(event: AppEvent): void {
+    this.#revision += 1;
     if (event.type === 'gap') this.#isMore = true;
     if ('id' in event) this.#add(this.#jobs, event.id);
     if ('runId' in event && event.runId !== undefined) this.#add(this.#runs, event.runId);

@@ -78,7 +78,7 @@ export function dashboard<User extends DashboardUser = DashboardUser>(
   const settings = settingsOf(options, process.env);
   const { basePath, readOnly, can, origins, lateAfter } = settings;
   const changes = new Changes(app);
-  const reads = new SharedReads();
+  const reads = new SharedReads(() => changes.revision);
   const record = auditLog(settings.onAction);
   const isAllowed: RouteDependencies['isAllowed'] = async (c, action, target) =>
     !(readOnly && action !== 'view') && (await can(c.get('user') as User, action, target)) === true;

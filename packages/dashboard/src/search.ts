@@ -192,8 +192,10 @@ function momentOf(key: string, text: string, now: Date): Date {
 
 /** Number of items after which an answer ends. */
 const PAGE_SIZE = 50;
-/** Maximum number of pages of core of one answer: core reads at most 1,000 jobs for each. */
-const MAX_PAGES = 5;
+/** Number of jobs after which an answer ends. */
+const MAX_READ = 5000;
+/** Time after which an answer ends: it has what was found until then, and the page reads the next one. */
+const TIME_BUDGET_MS = 100;
 
 /** A page of found jobs. */
 export interface FoundPage<Item> {
@@ -206,26 +208,33 @@ export interface FoundPage<Item> {
   readonly notIndexed?: number;
 }
 
-/** Returns the next matching items: about 50, fewer if a bounded number of jobs holds no more. */
+/**
+ * Returns the next matching items: about 50, fewer if the jobs that can be read in a tenth of a second hold no more. It reads at
+ * least 50 jobs, and at most some more than 5,000.
+ */
 export async function findPage<Item extends ListedJob | ListedRun>(
   { matches, isCompared }: Search,
   cursor: string | undefined,
-  list: (page: { limit: number; cursor?: string }) => Promise<JobPage<Item>>,
+  list: (page: { limit: number; timeBudget: number; cursor?: string }) => Promise<JobPage<Item>>,
+  clock: () => number = () => performance.now(),
 ): Promise<FoundPage<Item>> {
+  const endsAt = clock() + TIME_BUDGET_MS;
   const items: Item[] = [];
   let next = cursor;
   let read = 0;
   let notIndexed = 0;
-  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+  for (;;) {
     const page = await list({
       limit: isCompared ? 4 * PAGE_SIZE : PAGE_SIZE,
+      timeBudget: Math.max(0, endsAt - clock()),
       ...(next !== undefined && { cursor: next }),
     });
     items.push(...page.items.filter(matches));
     next = page.cursor;
     read += page.read;
     notIndexed = Math.max(notIndexed, page.notIndexed ?? 0);
-    if (next === undefined || items.length >= PAGE_SIZE) break;
+    const isOver = read >= MAX_READ || clock() >= endsAt;
+    if (next === undefined || items.length >= PAGE_SIZE || isOver) break;
   }
   return {
     items,

@@ -10,6 +10,7 @@ import { isJobState, type JobState } from '../job/states.js';
 import type { QueueCounts } from '../store/queues.js';
 import type { TagMark } from '../store/tags.js';
 import { checkTags } from '../task/option-checks.js';
+import type { RunGraph } from '../workflow/graph.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
 import type { StepWait } from '../workflow/graph-waits.js';
 
@@ -48,6 +49,11 @@ interface PageQuery {
    * Default false: see `JobPage.notIndexed`.
    */
   waitForIndex?: boolean | undefined;
+  /**
+   * Time after which a page ends although there is more to read: it has what was found until then, and a cursor. It is checked
+   * after every 50 jobs, so a page reads at least as many. Default: none, so that only the number of jobs limits a page.
+   */
+  timeBudget?: Duration | undefined;
 }
 
 /** Selects jobs. */
@@ -88,7 +94,10 @@ export interface RunPageQuery extends RunFilter, PageQuery {}
 
 /** A page of results. */
 export interface Page<Item> {
-  /** May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs. */
+  /**
+   * May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs, and none after its
+   * `timeBudget`.
+   */
   readonly items: readonly Item[];
   /** Position of the next page. Absent on the last page. */
   readonly cursor?: string;
@@ -170,6 +179,14 @@ export interface RunFacts extends ListedRun {
   readonly counts: RunCounts;
   /** Why the run failed. */
   readonly error?: ErrorRecord;
+  /** The graph of the run with its callbacks, as `AsyncResult.graph()` returns it. Present if it was asked for. */
+  readonly graph?: RunGraph;
+}
+
+/** What to read of a run. */
+export interface RunGetOptions {
+  /** Whether to read the graph. Default false. */
+  graph?: boolean | undefined;
 }
 
 /** Why a job or a workflow run has not ended. */
@@ -242,7 +259,8 @@ export interface Jobs {
   /** Returns the numbers of jobs of all queues together and of each queue. */
   counts(): Promise<JobCounts>;
   /**
-   * Counts the jobs with each condition. It reads at most 1,000 jobs for each: `isComplete` is false if there may be more.
+   * Counts the jobs with each condition. It reads at most 1,000 jobs that wait, those that are taken next, and 1,000 active
+   * ones: `isComplete` is false if there may be more.
    * @throws {InvalidOptionError} if an option is invalid.
    * @example
    * const { late, stuck } = await app.jobs.conditions({ lateAfter: '10m' });
@@ -280,8 +298,15 @@ export interface Runs {
   list(query?: RunPageQuery): Promise<JobPage<ListedRun>>;
   /** Yields the runs of all pages, each once, and waits for the index (`waitForIndex`). @throws as `list`. */
   all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
-  /** Returns a run, or `undefined` if the store does not hold it. */
-  get(id: string): Promise<RunFacts | undefined>;
+  /**
+   * Returns a run, or `undefined` if the store does not hold it. With `graph: true` it has its graph too, which takes no
+   * further read of its jobs, but of its callbacks.
+   * @throws {InvalidOptionError} if an option is invalid.
+   * @example
+   * const run = await app.runs.get(result.id, { graph: true });
+   * console.log(run?.counts.done, run?.graph?.toMermaid());
+   */
+  get(id: string, options?: RunGetOptions): Promise<RunFacts | undefined>;
 }
 
 // Checks
@@ -298,6 +323,8 @@ export interface Filter {
   readonly run: string | undefined;
   readonly condition: JobCondition | undefined;
   readonly lateAfterMs: number;
+  /** Whether jobs that wait are read in the order in which they are taken, instead of the latest first. */
+  readonly isOldestFirst: boolean;
   readonly sinceMs: number | undefined;
   readonly untilMs: number | undefined;
 }
@@ -308,6 +335,8 @@ export interface PageRequest {
   readonly limit: number;
   readonly from: CursorPlace | undefined;
   readonly waitsForIndex: boolean;
+  /** Infinite if there is none. */
+  readonly timeBudgetMs: number;
   /** Hash of the query: a cursor is only valid with the query that returned it. */
   readonly digest: string;
 }
@@ -320,6 +349,7 @@ const TIME_OPTIONS: OptionNames<TimeQuery & PageQuery> = {
   limit: true,
   cursor: true,
   waitForIndex: true,
+  timeBudget: true,
 };
 const RUN_OPTIONS: OptionNames<RunPageQuery> = { ...TIME_OPTIONS, name: true, task: true };
 const JOB_OPTIONS: OptionNames<JobQuery> = {
@@ -354,6 +384,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
     limit = LIMIT.usual,
     cursor,
     waitForIndex = false,
+    timeBudget,
   } = checkOptions<JobQuery & RunPageQuery>(
     query,
     (kind === 'jobs' ? JOB_OPTIONS : RUN_OPTIONS) as OptionNames<JobQuery & RunPageQuery>, // each has some of them
@@ -375,6 +406,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
         ? condition
         : refuse('condition', Object.keys(CONDITIONS).join(', '), condition),
     lateAfterMs: lateAfter === undefined ? LATE_AFTER_MS : durationMs(lateAfter, 'lateAfter'),
+    isOldestFirst: condition === 'late', // late jobs are old: in a long queue they are all at the end that is taken next
     sinceMs: timeOf('since', since),
     untilMs: timeOf('until', until),
   };
@@ -389,6 +421,7 @@ export function pageRequestOf(query: JobQuery | RunPageQuery, kind: 'jobs' | 'ru
       typeof waitForIndex === 'boolean'
         ? waitForIndex
         : refuse('waitForIndex', 'true or false', waitForIndex),
+    timeBudgetMs: timeBudget === undefined ? Number.POSITIVE_INFINITY : durationMs(timeBudget, 'timeBudget'),
     digest,
   };
 }

@@ -1,7 +1,8 @@
 /** This module implements `app.jobs` and `app.runs`. */
 
-import { UnknownJobError } from '../base/errors.js';
+import { InvalidOptionError, UnknownJobError } from '../base/errors.js';
 import { checkOptions, type OptionNames } from '../base/option-checks.js';
+import { performance } from '../base/real-timers.js';
 import { jobInfoOf } from '../client/result.js';
 import { RunReader } from '../client/run/run-reader.js';
 import type { WorkerQuery } from '../control/ask.js';
@@ -16,6 +17,7 @@ import { isErrorNamed, isTaskNamed } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import { type StoredJob, shownState } from '../store/stored-job.js';
 import type { TagIndex } from '../store/tags.js';
+import { runGraph } from '../workflow/graph.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
 import { stepWaitOf } from '../workflow/graph-waits.js';
 import { ConditionReader, STATES_OF } from './job-conditions.js';
@@ -35,6 +37,7 @@ import {
   type PageRequest,
   pageRequestOf,
   type RunFilter,
+  type RunGetOptions,
   type RunPageQuery,
   type Runs,
   type StoredState,
@@ -57,9 +60,10 @@ interface FoundJob {
 /** Returns the next page of matching jobs. */
 async function pageOf(
   dependenciesNow: ScanDependencies,
-  { filter: asked, limit, from, waitsForIndex, digest }: PageRequest,
+  { filter: asked, limit, from, waitsForIndex, timeBudgetMs, digest }: PageRequest,
   conditions?: ConditionReader,
 ): Promise<JobPage<FoundJob>> {
+  const endsAt = performance.now() + timeBudgetMs;
   const filter = withPossibleStates(asked);
   const notIndexed = { count: 0 };
   const dependencies = waitsForIndex ? dependenciesNow : { ...dependenciesNow, notIndexed };
@@ -84,7 +88,9 @@ async function pageOf(
         if (items.length >= limit || cost >= MAX_READ_PER_PAGE)
           return page(items, read, encodeCursor(candidate.place(), digest));
       }
-      if (some.length < EVALUATED) return page(items, read);
+      const last = some.at(-1);
+      if (last === undefined || some.length < EVALUATED) return page(items, read);
+      if (performance.now() >= endsAt) return page(items, read, encodeCursor(last.place(), digest));
     }
   } finally {
     await source.return(undefined);
@@ -171,8 +177,8 @@ function matches(
   isOfRuns: boolean,
 ): boolean {
   const isInternal = job.queue === INTERNAL_QUEUE;
-  const mayBeRun = isRunJob(job.queue, job.name) || (isInternal && job.problem !== undefined);
-  if (isOfRuns ? !mayBeRun : isInternal) return false;
+  const mayBeRun = isRunJob(job.queue, job.name) || (job.problem !== undefined && !OTHER_JOBS.has(job.name));
+  if (isOfRuns ? !(isInternal && mayBeRun) : isInternal) return false;
   if (!queues.includes(job.queue)) return false;
   if (task !== undefined && !isOfRuns && !isTaskNamed(job.name, task)) return false; // a run has those of its jobs
   if (name !== undefined && !isRunNamed(job.envelope?.label ?? '', name)) return false;
@@ -206,6 +212,13 @@ const CONDITION_OPTIONS: OptionNames<Pick<JobFilter, 'queue' | 'lateAfter'>> = {
   lateAfter: true,
 };
 
+/** Names of internal jobs that are no runs. */
+const OTHER_JOBS: ReadonlySet<string> = new Set(
+  Object.values(INTERNAL_JOB).filter((name) => name !== INTERNAL_JOB.run),
+);
+
+const GET_OPTIONS: OptionNames<RunGetOptions> = { graph: true };
+
 const WAIT_JOBS: ReadonlySet<string> = new Set([INTERNAL_JOB.sleep, INTERNAL_JOB.loop, INTERNAL_JOB.wait]);
 
 /** Dependencies of the queries, read at each call. */
@@ -221,7 +234,7 @@ export interface QueryDependencies {
 }
 
 export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
-  async function list(query: JobQuery = {}): Promise<JobPage<ListedJob>> {
+  async function found(query: JobQuery, isOldestFirst?: boolean): Promise<JobPage<FoundJob>> {
     const { store, workerQuery, tags, now, queues, checkQueue } = dependenciesNow();
     const request = pageRequestOf(query, 'jobs');
     const { queue } = request.filter;
@@ -231,15 +244,12 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
     const { lateAfterMs } = request.filter;
     const conditions = new ConditionReader({ store, workerQuery, now, lateAfterMs });
     const dependencies = { store, tags, now, queues: chosen, isOfRuns: false };
-    const page = await pageOf(dependencies, request, conditions);
-    return { ...page, items: page.items.map(listedJob) };
+    const filter = { ...request.filter, ...(isOldestFirst !== undefined && { isOldestFirst }) };
+    return pageOf(dependencies, { ...request, filter }, conditions);
   }
-  async function count(
-    condition: JobCondition,
-    { queue, lateAfter }: Pick<JobFilter, 'queue' | 'lateAfter'>,
-  ) {
-    const { items, cursor } = await list({ condition, queue, lateAfter, limit: MAX_READ_PER_PAGE });
-    return { count: items.length, isComplete: cursor === undefined };
+  async function list(query: JobQuery = {}): Promise<JobPage<ListedJob>> {
+    const page = await found(query);
+    return { ...page, items: page.items.map(listedJob) };
   }
   return {
     list,
@@ -271,12 +281,19 @@ export function jobQueries(dependenciesNow: () => QueryDependencies): Jobs {
     },
     async conditions(options = {}) {
       checkOptions(options, CONDITION_OPTIONS);
-      const [retrying, late, stuck] = await Promise.all([
-        count('retrying', options),
-        count('late', options),
-        count('stuck', options),
-      ]);
-      return { retrying, late, stuck };
+      const { queue, lateAfter } = options;
+      const read = (state: readonly StoredState[]) =>
+        found({ state, queue, lateAfter, limit: MAX_READ_PER_PAGE }, true);
+      const [waiting, active] = await Promise.all([read(STATES_OF.late), read(STATES_OF.stuck)]);
+      const count = (condition: JobCondition, { items, cursor }: JobPage<FoundJob>) => ({
+        count: items.filter((item) => item.conditions?.includes(condition)).length,
+        isComplete: cursor === undefined,
+      });
+      return {
+        retrying: count('retrying', waiting),
+        late: count('late', waiting),
+        stuck: count('stuck', active),
+      };
     },
     async counts() {
       const { store, queues } = dependenciesNow();
@@ -301,16 +318,24 @@ export function runQueries(dependenciesNow: () => QueryDependencies): Runs {
   return {
     list,
     all: (filter: RunFilter = {}) => allOf((page) => list({ ...filter, ...page, waitForIndex: true })),
-    async get(id) {
+    async get(id, options = {}) {
       const { store } = dependenciesNow();
+      const { graph: hasGraph = false } = checkOptions(options, GET_OPTIONS);
+      if (typeof hasGraph !== 'boolean') throw new InvalidOptionError('graph', 'true or false', hasGraph);
       const found = await find(store, [INTERNAL_QUEUE], id);
       if (found === undefined) return undefined;
       const { name, problem } = found.job;
       if (!isRunJob(INTERNAL_QUEUE, name) && problem === undefined) return undefined;
-      const part = await new RunReader(store).read({ queue: INTERNAL_QUEUE, id });
+      const reader = new RunReader(store, { withCallbacks: hasGraph });
+      const part = await reader.read({ queue: INTERNAL_QUEUE, id });
       const error = found.job.envelope?.failure?.error;
       return (
-        part && { ...listedRun(found), counts: runCountsOf(part), ...(error !== undefined && { error }) }
+        part && {
+          ...listedRun(found),
+          counts: runCountsOf(part),
+          ...(error !== undefined && { error }),
+          ...(hasGraph && { graph: runGraph(part, id) }),
+        }
       );
     },
   };
@@ -336,7 +361,7 @@ async function* allOf<Item extends ListedJob | ListedRun>(
 async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
   if (typeof id !== 'string' || !isJobId(id)) return undefined;
   for (const queue of queues) {
-    const [read] = await readJobs(store, queue, [id], true);
+    const [read] = await readJobs(store, queue, [id], { withState: true });
     const job = read?.job ?? (await unreadableJob(store, { queue, id }));
     if (job === undefined) continue;
     const known = read?.job === undefined ? undefined : read.state;

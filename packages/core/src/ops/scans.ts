@@ -2,8 +2,9 @@
 
 import { digestId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
-import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
+import type { RecordsAsked } from '../store/primitives/job-records.js';
 import { type QueueCounts, queueCounts } from '../store/queues.js';
 import { endInSet, idsInSet, type ListedRecord, readJobs, recordedEndOf, sizeOfSet } from '../store/read.js';
 import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.js';
@@ -52,13 +53,19 @@ async function readPlaces(store: Store, places: readonly JobRef[]): Promise<List
         store,
         queue,
         indexes.map((index) => places[index]?.id ?? ''),
-        true,
+        { withState: true },
       );
       for (const [at, index] of indexes.entries()) records[index] = found[at] ?? UNREAD;
     }),
   );
   return records;
 }
+
+/** Returns what to read of the jobs of a set: of the internal ones, only runs are listed. */
+const askedOf = (queue: string): RecordsAsked => ({
+  withState: false,
+  name: queue === INTERNAL_QUEUE ? INTERNAL_JOB.run : undefined,
+});
 
 const UNREAD: ListedRecord = { job: undefined, mayHaveChildren: true };
 
@@ -128,6 +135,8 @@ interface Bounds {
 
 interface Found extends Key {
   readonly job: StoredJob | undefined;
+  /** Whether it is an internal job that is no run, and was not read. */
+  readonly isOther: boolean;
   readonly index: number;
 }
 
@@ -153,14 +162,14 @@ async function* endedJobs(
       if (first === undefined || isBehind(first.next.value as Found, head.next.value)) first = head;
     }
     if (first === undefined || first.next.done) return;
-    const { at, id, job, index } = first.next.value;
+    const { at, id, job, isOther, index } = first.next.value;
     if (at < sinceMs) return;
     first.index = index + 1;
     const indexes = Object.fromEntries(heads.map((head) => [head.queue, head.index]));
     const { queue } = first;
     yield {
       job,
-      at: { queue, id },
+      ...(!isOther && { at: { queue, id } }),
       state: set,
       place: (): EndedPlace => ({ kind: 'ended', set, at, id, indexes }),
     };
@@ -189,13 +198,18 @@ async function* jobsBehind(
       ids = await idsInSet(store, queue, set, index, index + size);
     }
     if (ids.length === 0) return undefined;
-    const jobs = await readJobs(store, queue, ids);
-    for (const [offset, { job }] of jobs.entries()) {
+    const jobs = await readJobs(store, queue, ids, askedOf(queue));
+    for (const [offset, { job, other }] of jobs.entries()) {
       const id = ids[offset] ?? '';
-      const at = job?.finishedAt ?? (await endInSet(store, { queue, id: id }, set)) ?? last?.at ?? LATEST;
-      if (job !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // returned before
+      const at =
+        job?.finishedAt ??
+        other?.finishedAt ??
+        (await endInSet(store, { queue, id: id }, set)) ??
+        last?.at ??
+        LATEST;
+      if ((job ?? other) !== undefined && last !== undefined && !isBehind({ at, id }, last)) continue; // returned before
       last = { at, id };
-      yield { at, id, job, index: index + offset };
+      yield { at, id, job, isOther: other !== undefined, index: index + offset };
     }
     read += ids.length;
     index += ids.length;
@@ -256,10 +270,10 @@ async function* liveJobs(
     const start = await placeBehind(store, { queue, set, isOldestFirst }, index, near);
     const ids = await idsInSet(store, queue, set, start, start + size, isOldestFirst);
     if (ids.length === 0) return;
-    const jobs = await readJobs(store, queue, ids);
+    const jobs = await readJobs(store, queue, ids, askedOf(queue));
     const marks = [...near, ...ids.map(markOf)];
     const seen = near.length;
-    for (const [at, { job }] of jobs.entries()) {
+    for (const [at, { job, other }] of jobs.entries()) {
       const end = seen + at + 1;
       const place = (): LivePlace => ({
         kind: 'live',
@@ -269,7 +283,7 @@ async function* liveJobs(
         near: marks.slice(Math.max(0, end - NEAR), end),
       });
       // It had moved to another set when it was read, where it is found again.
-      const isHere = job?.finishedAt === undefined;
+      const isHere = job?.finishedAt === undefined && other === undefined;
       const id = ids[at] ?? '';
       yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
     }
@@ -334,12 +348,16 @@ async function* jobsBelow(
   for (let start = 0; start < siblings.length; start += BATCH.first) {
     const batch = siblings.slice(start, start + BATCH.first);
     const records = await readPlaces(store, batch);
-    const children = await Promise.all(
-      batch.map((place, index) =>
-        records[index]?.mayHaveChildren === false ? [] : childPlaces(store, place),
-      ),
-    );
+    const children: JobRef[][] = [];
     for (const [index, place] of batch.entries()) {
+      // Ever more at once: a page may end within the first ones, and each may have many.
+      if (index === children.length) {
+        const next = batch.slice(index, 2 * index + 2);
+        const found = next.map((each, at) =>
+          records[index + at]?.mayHaveChildren === false ? [] : childPlaces(store, each),
+        );
+        children.push(...(await Promise.all(found)));
+      }
       const path = [...way, place.id];
       const isResumed = place.id === resumed;
       if (!isResumed) yield { ...jobAndState(records[index]), at: place, place: () => placeAt(path) };
@@ -459,7 +477,7 @@ function firstState(counts: QueueCounts | undefined): number {
 
 async function* ofSets(
   { store, queues }: ScanDependencies,
-  { states, condition, sinceMs, untilMs }: Filter,
+  { states, isOldestFirst, sinceMs, untilMs }: Filter,
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
   let resumed: CursorPlace | undefined = from;
@@ -473,8 +491,7 @@ async function* ofSets(
       // Sets that were empty stay so, but for new jobs: those that move on come from an earlier set.
       if (!isHere && STATES.indexOf(state) < (firsts.get(queue) ?? 0)) continue;
       const place = isHere && resumed?.kind === 'live' ? resumed : undefined;
-      // Late jobs are old: in a long queue they are all at the end that is taken next.
-      yield* liveJobs(store, queue, set, condition === 'late', place);
+      yield* liveJobs(store, queue, set, isOldestFirst, place);
       resumed = undefined;
     }
   }

@@ -6,7 +6,8 @@ import type { FailedChild, JobRef } from '../job/job.js';
 import type { Revoked } from '../job/revocation.js';
 import type { StoreAccess } from './access.js';
 import { type EndedSet, endedTimesIn } from './primitives/ended-jobs.js';
-import { jobRecordsPrimitiveOf } from './primitives/job-records.js';
+import { jobRecordsPrimitiveOf, type OtherJob, type RecordsAsked } from './primitives/job-records.js';
+import { type ChildNumbers, childNumbersPrimitiveOf } from './primitives/run-trees.js';
 import type { Store } from './store.js';
 import {
   jobOfRecord,
@@ -62,41 +63,44 @@ export interface ListedRecord {
   readonly state?: string;
   /** Whether other jobs were added below it; true if that is not known. */
   readonly mayHaveChildren: boolean;
+  /** Present if the job has another name than the one asked for, and was not read. */
+  readonly other?: OtherJob;
 }
 
 /** Number of jobs that one command reads in about a millisecond. */
 const RECORDS_AT_ONCE = 50;
 
-/** Reads jobs of a queue, in the order of their ids. @param withState Whether to read their states and whether they have children. */
+/** Reads jobs of a queue, in the order of their ids. Jobs with another name than the one asked for may be left out. */
 export async function readJobs(
   access: StoreAccess,
   queue: string,
   ids: readonly string[],
-  withState = false,
+  asked: RecordsAsked = { withState: false },
 ): Promise<ListedRecord[]> {
   const slices: (readonly string[])[] = [];
   for (let start = 0; start < ids.length; start += RECORDS_AT_ONCE)
     slices.push(ids.slice(start, start + RECORDS_AT_ONCE));
-  return (await Promise.all(slices.map((slice) => readSlice(access, queue, slice, withState)))).flat();
+  return (await Promise.all(slices.map((slice) => readSlice(access, queue, slice, asked)))).flat();
 }
 
 async function readSlice(
   access: StoreAccess,
   queue: string,
   ids: readonly string[],
-  withState: boolean,
+  asked: RecordsAsked,
 ): Promise<ListedRecord[]> {
   const records =
-    ids.length === 1 && !withState
+    ids.length === 1 && !asked.withState
       ? undefined
       : await access.on(queue, async (bull) =>
-          jobRecordsPrimitiveOf(bull.getBackend())?.readRecords(ids, withState),
+          jobRecordsPrimitiveOf(bull.getBackend())?.readRecords(ids, asked),
         );
   return Promise.all(
     ids.map(async (id, index): Promise<ListedRecord> => {
       const record = records?.[index];
       if (record === undefined) return { job: await readJob(access, { queue, id }), mayHaveChildren: true };
-      const { json, state, hasChildren = true } = record;
+      const { json, state, hasChildren = true, other } = record;
+      if (other !== undefined) return { job: undefined, mayHaveChildren: hasChildren, other };
       const job = json && (await jobOfRecord(access.sealer, access.queueOf(queue), id, json));
       return { job, ...(state !== undefined && { state }), mayHaveChildren: hasChildren };
     }),
@@ -277,14 +281,24 @@ async function childrenOfKind(store: Store, place: JobRef, kind: ChildKind): Pro
 }
 
 /** Returns the number of children of a job by kind. */
-export async function childCounts(
-  access: JobAccess,
-  { queue, id }: JobRef,
-): Promise<Readonly<Record<ChildKind, number>>> {
+export async function childCounts(access: JobAccess, { queue, id }: JobRef): Promise<ChildNumbers> {
   const [unprocessed = 0, processed = 0, ignored = 0] = await access.on(queue, (bull) =>
     bull.getBackend().getDependencyCounts(id, ['unprocessed', 'processed', 'ignored']),
   );
   return { unprocessed, processed, ignored };
+}
+
+/** Returns the numbers of children of jobs of a queue, with few commands if the store can. */
+export async function childCountsOfAll(
+  access: JobAccess,
+  queue: string,
+  jobs: readonly JobRef[],
+): Promise<readonly ChildNumbers[]> {
+  if (jobs.length === 0) return [];
+  const counts = await access.on(queue, async (bull) =>
+    childNumbersPrimitiveOf(bull.getBackend())?.childNumbers(jobs.map(({ id }) => id)),
+  );
+  return counts ?? Promise.all(jobs.map((job) => childCounts(access, job)));
 }
 
 /** Maximum number of ids of running jobs. */

@@ -233,6 +233,11 @@ onEveryEngine('jobs', (engine) => {
     const second = await app.jobs.list({ task: 'rare', cursor: first.cursor ?? '' });
     expect(idsOf(second.items)).toEqual([id]);
     expect(second.cursor).toBeUndefined();
+    const brief = await app.jobs.list({ task: 'rare', timeBudget: 0 });
+    expect(brief).toMatchObject({ items: [], read: 50, cursor: expect.any(String) });
+    const all = await pages((page) => app.jobs.list({ task: 'rare', timeBudget: 0, ...page }), 50);
+    expect(idsOf(all.flat())).toEqual([id]);
+    expect(all.length).toBe(Math.ceil(1501 / 50));
   });
 
   test('are not looked for by what is no query', async () => {
@@ -250,6 +255,7 @@ onEveryEngine('jobs', (engine) => {
       { state: [] },
       { state: 'done' },
       { task: 7 },
+      { timeBudget: -1 },
       { tag: '' },
       { run: '' },
       { since: 7 },
@@ -311,6 +317,12 @@ onEveryEngine('runs', (engine) => {
       error: { message: 'no' },
       counts: { completed: 1, failed: 1 },
     });
+    const withGraph = await app.runs.get(failing.id, { graph: true });
+    expect(withGraph?.graph?.toJSON()).toEqual((await failing.graph()).toJSON());
+    expect(withGraph?.counts).toMatchObject({ completed: 1, failed: 1 });
+    const unknown: object = { graphs: true };
+    await expect(app.runs.get(failing.id, unknown)).rejects.toThrow(InvalidOptionError);
+    await expect(app.runs.get(failing.id, { graph: 1 as never })).rejects.toThrow(InvalidOptionError);
     expect(await app.runs.get('nothing')).toBeUndefined();
     expect(await app.runs.get(`${good.id}.0`)).toBeUndefined();
   });

@@ -75,7 +75,7 @@ export type JobDetails = Omit<Plain<JobFacts>, 'input' | 'progress'> & {
   readonly logs: { readonly lines: readonly string[]; readonly left: number };
 };
 
-export type RunDetails = Plain<CoreRunFacts> & {
+export type RunDetails = Plain<Omit<CoreRunFacts, 'graph'>> & {
   readonly graph: Graph;
   readonly waitReason?: Reason;
   readonly output?: Value;

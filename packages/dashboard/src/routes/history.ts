@@ -16,13 +16,15 @@ export function historyRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const { task = '', range = '' } = c.req.query();
     await checkView(dependencies, c, task === '' ? { kind: 'app' } : { kind: 'task', id: task });
     const read = () => app.history.read({ ...rangeOf(range), ...(task !== '' && { task }) });
-    return c.json(await reads.get(JSON.stringify(['history', task, range]), read, KEPT_MS));
+    return c.json(await reads.get(JSON.stringify(['history', task, range]), read, { keptMs: KEPT_MS }));
   });
 
   routes.get('/history/tasks', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
     const { range = '' } = c.req.query();
-    const tasks = await reads.get(`history tasks ${range}`, () => app.history.tasks(rangeOf(range)), KEPT_MS);
+    const tasks = await reads.get(`history tasks ${range}`, () => app.history.tasks(rangeOf(range)), {
+      keptMs: KEPT_MS,
+    });
     return c.json({ tasks });
   });
 

@@ -20,6 +20,7 @@ import {
   visibleItems,
 } from '../context.js';
 import { type FoundPage, findPage, parseSearch } from '../search.js';
+import { UNTIL_CHANGE } from '../shared-reads.js';
 import { type ShownValue, shown, shownLines } from '../values.js';
 
 /** Counts by condition read up to 3,000 jobs, so pages share them for longer. */
@@ -31,14 +32,17 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
 
   routes.get('/counts', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
-    return c.json(await reads.get('counts', () => app.jobs.counts()));
+    return c.json(await reads.get('counts', () => app.jobs.counts(), UNTIL_CHANGE));
   });
 
   routes.get('/conditions', async (c) => {
     await checkView(dependencies, c, { kind: 'app' });
     const { lateAfter } = dependencies;
     return c.json(
-      await reads.get('conditions', () => app.jobs.conditions({ lateAfter }), CONDITIONS_KEPT_MS),
+      await reads.get('conditions', () => app.jobs.conditions({ lateAfter }), {
+        ...UNTIL_CHANGE,
+        keptMs: CONDITIONS_KEPT_MS,
+      }),
     );
   });
 
@@ -61,6 +65,7 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const page = await reads.get<FoundPage<ListedJob | ListedRun>>(
       JSON.stringify(['list', kind, q, cursor]),
       () => listOf(dependencies, kind, q, cursor || undefined),
+      UNTIL_CHANGE,
     );
     const targetOf = kind === 'jobs' ? jobTarget : runTarget;
     const items = await visibleItems<ListedJob | ListedRun>(dependencies, c, page.items, targetOf);
@@ -70,29 +75,14 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   routes.get('/jobs/:id', async (c) => {
     const { id } = c.req.param();
     await checkView(dependencies, c, { kind: 'job', id });
-    const job = await app.jobs.get(id);
-    if (job === undefined) return c.notFound();
-    const { input, progress, ...facts } = job;
-    const isEnded = isFinal(job.state);
-    const [waitReason, logs, output] = await Promise.all([
-      isEnded ? undefined : app.jobs.waitReason(id),
-      app.result(id).logs(),
-      job.state === 'completed' ? outputOf(app, job.task, app.result(id)) : undefined,
-    ]);
-    return c.json({
-      ...facts,
-      input: shown(app, job.task, input),
-      progress: shown(app, job.task, progress),
-      output,
-      waitReason,
-      logs: shownLines(logs),
-    });
+    const facts = await reads.get(`job ${id}`, () => jobFacts(app, id));
+    return facts === undefined ? c.notFound() : c.json(facts);
   });
 
   routes.get('/runs/:id', async (c) => {
     const { id } = c.req.param();
     await checkView(dependencies, c, { kind: 'run', id });
-    const facts = await reads.get(`run ${id}`, () => runFacts(app, id));
+    const facts = await reads.get(`run ${id}`, () => runFacts(app, id), UNTIL_CHANGE);
     if (facts === undefined) return c.notFound();
     return c.json({ ...facts, graph: await withVisibleErrors(dependencies, c, facts.graph) });
   });
@@ -146,17 +136,32 @@ async function withVisibleErrors(
   return { ...graph, nodes };
 }
 
+async function jobFacts(app: App, id: string) {
+  const job = await app.jobs.get(id);
+  if (job === undefined) return undefined;
+  const { input, progress, ...facts } = job;
+  const [waitReason, logs, output] = await Promise.all([
+    isFinal(job.state) ? undefined : app.jobs.waitReason(id),
+    app.result(id).logs(),
+    job.state === 'completed' ? outputOf(app, job.task, app.result(id)) : undefined,
+  ]);
+  return {
+    ...facts,
+    input: shown(app, job.task, input),
+    progress: shown(app, job.task, progress),
+    output,
+    waitReason,
+    logs: shownLines(logs),
+  };
+}
+
 async function runFacts(app: App, id: string) {
-  const result = app.result(id);
-  const graphing = result.graph();
-  graphing.catch(() => {}); // awaited below if there is such a run
-  const run = await app.runs.get(id);
-  if (run === undefined) return undefined;
-  const isEnded = isFinal(run.state);
-  const [graph, waitReason, output] = await Promise.all([
-    graphing,
-    isEnded ? undefined : app.jobs.waitReason(id),
-    run.state === 'completed' ? outputOf(app, '', result) : undefined,
+  const found = await app.runs.get(id, { graph: true });
+  if (found?.graph === undefined) return undefined;
+  const { graph, ...run } = found;
+  const [waitReason, output] = await Promise.all([
+    isFinal(run.state) ? undefined : app.jobs.waitReason(id),
+    run.state === 'completed' ? outputOf(app, '', app.result(id)) : undefined,
   ]);
   return { ...run, graph: graph.toJSON(), waitReason, output };
 }

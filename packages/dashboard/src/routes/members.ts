@@ -2,6 +2,7 @@
 import { InvalidOptionError, type ListedJob, type Page } from '@umbel/core';
 import { Hono } from 'hono';
 import { checkView, jobTarget, type RouteDependencies, type RouteEnv, visibleItems } from '../context.js';
+import { UNTIL_CHANGE } from '../shared-reads.js';
 
 export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   const { reads } = dependencies;
@@ -11,8 +12,10 @@ export function memberRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const { id } = c.req.param();
     await checkView(dependencies, c, { kind: 'run', id });
     const { node = '', task = '', cursor } = c.req.query();
-    const page = await reads.get(JSON.stringify(['members', id, node, task, cursor]), () =>
-      membersOf(dependencies, { run: id, node, task, cursor: cursor || undefined }),
+    const page = await reads.get(
+      JSON.stringify(['members', id, node, task, cursor]),
+      () => membersOf(dependencies, { run: id, node, task, cursor: cursor || undefined }),
+      UNTIL_CHANGE,
     );
     return c.json({ ...page, items: await visibleItems(dependencies, c, page.items, jobTarget) });
   });

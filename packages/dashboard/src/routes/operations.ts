@@ -9,6 +9,7 @@ import {
   runTarget,
   visibleItems,
 } from '../context.js';
+import { UNTIL_CHANGE } from '../shared-reads.js';
 import { shown } from '../values.js';
 
 const MAX_LETTERS = 50;
@@ -51,8 +52,10 @@ export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv>
 
   routes.get('/dead-letters', async (c) => {
     const filter = letterFilter(c.req.query());
-    const { items, cursor } = await reads.get(JSON.stringify(['dead', filter]), () =>
-      app.deadLetters.page({ ...filter, limit: MAX_LETTERS }),
+    const { items, cursor } = await reads.get(
+      JSON.stringify(['dead', filter]),
+      () => app.deadLetters.page({ ...filter, limit: MAX_LETTERS }),
+      UNTIL_CHANGE,
     );
     const visible = await visibleItems(dependencies, c, items, jobTarget);
     return c.json({
@@ -64,12 +67,18 @@ export function operationRoutes(dependencies: RouteDependencies): Hono<RouteEnv>
   routes.get('/error-groups', async (c) => {
     await checkView(dependencies, c, { kind: 'dead-letters' }); // it tells errors of jobs of all kinds
     const filter = letterFilter(c.req.query());
-    return c.json(await reads.get(JSON.stringify(['groups', filter]), () => app.deadLetters.groups(filter)));
+    return c.json(
+      await reads.get(JSON.stringify(['groups', filter]), () => app.deadLetters.groups(filter), UNTIL_CHANGE),
+    );
   });
 
   routes.get('/signals', async (c) => {
     const { cursor } = c.req.query();
-    const page = await reads.get(`signals ${cursor}`, () => app.signals.waiting(cursor ? { cursor } : {}));
+    const page = await reads.get(
+      `signals ${cursor}`,
+      () => app.signals.waiting(cursor ? { cursor } : {}),
+      UNTIL_CHANGE,
+    );
     const items = await visibleItems(dependencies, c, page.items, ({ runId }) => runTarget({ id: runId }));
     return c.json({ ...page, items });
   });

@@ -117,6 +117,33 @@ test.skipIf(program === undefined)(
         await page.getByRole('button', { name: 'Remove this view' }).click();
         await page.getByRole('button', { name: 'Save this view' }).waitFor();
 
+        // A search whose answers end early goes on by itself, says how far it is, and asks after very many jobs.
+        const found = (await (await fetch(`${address}/api/list/jobs`)).json()) as { items: { id: string }[] };
+        const [first, second] = found.items;
+        const answers: Record<string, object> = {
+          '': { items: [first], cursor: 'a', read: 400 },
+          a: { items: [], cursor: 'b', read: 2000 },
+          b: { items: [second], cursor: 'c', read: 9000 },
+        };
+        let release = () => {};
+        const released = new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        await page.route(/api\/list\/jobs\?q=slow/, async (route) => {
+          const cursor = new URL(route.request().url()).searchParams.get('cursor') ?? '';
+          if (cursor === 'b') await released;
+          await route.fulfill({ json: answers[cursor] ?? { items: [], read: 0 } });
+        });
+        await visit(page, `${address}/jobs?q=slow`);
+        await page
+          .getByText(/^1 of the first 2,400 jobs match, of [\d,]+ in all\. Searching further …$/)
+          .waitFor();
+        expect(await page.getByText('Search further', { exact: true }).count()).toBe(0);
+        release();
+        await page.getByText(/^2 of the first 11,400 jobs match, .*There are more to search\.$/).waitFor();
+        const further = page.getByRole('link', { name: 'Search further' });
+        expect(await further.getAttribute('href')).toContain('cursor=c');
+
         // Two runs side by side.
         await visit(page, `${address}/runs/${ids.broken}`);
         await page.getByRole('link', { name: 'Compare' }).click();

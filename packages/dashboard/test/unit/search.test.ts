@@ -95,9 +95,26 @@ test('unknown qualifiers and times are refused, an address is text', () => {
 
 test('one answer reads a bounded number of pages', async () => {
   let pages = 0;
-  const page = await findPage(parseSearch('task:none*', { now, isIndexed: false }), undefined, async () => {
+  const search = parseSearch('task:none*', { now, isIndexed: false });
+  const list = async () => {
     pages += 1;
     return { items: [job()], cursor: `${pages}`, read: 200 };
-  });
-  expect({ page, pages }).toEqual({ page: { items: [], cursor: '5', read: 1000 }, pages: 5 });
+  };
+  const page = await findPage(search, undefined, list, () => 0);
+  expect({ page, pages }).toEqual({ page: { items: [], cursor: '25', read: 5000 }, pages: 25 });
+});
+
+test('an answer ends with what it has found when its time is over', async () => {
+  let now = 0;
+  const budgets: number[] = [];
+  const search = parseSearch('task:mail*', { now: new Date(0), isIndexed: false });
+  const list = async ({ timeBudget }: { timeBudget: number }) => {
+    budgets.push(timeBudget);
+    now += 60;
+    return { items: [job()], cursor: `${budgets.length}`, read: 200 };
+  };
+  const page = await findPage(search, undefined, list, () => now);
+  expect(page).toMatchObject({ cursor: '2', read: 400 });
+  expect(page.items).toHaveLength(2);
+  expect(budgets).toEqual([100, 40]);
 });

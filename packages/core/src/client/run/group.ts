@@ -20,7 +20,15 @@ import {
 } from '../../job/job-tree.js';
 import { referredMembers } from '../../job/marks.js';
 import { isFinal } from '../../job/states.js';
-import { childCounts, childPlaces, jobStateOf, readJob, runningIds } from '../../store/read.js';
+import type { ChildNumbers } from '../../store/primitives/run-trees.js';
+import {
+  childCounts,
+  childCountsOfAll,
+  childPlaces,
+  jobStateOf,
+  readJob,
+  runningIds,
+} from '../../store/read.js';
 import { internalChildren, jobOutcomeOf } from '../../store/results.js';
 import type { Store } from '../../store/store.js';
 import type { ChildPlace } from '../../store/tree.js';
@@ -274,9 +282,14 @@ export class LargeGroups {
     const samples = await this.#samples(members);
     const [sample] = samples;
     if (sample === undefined) return [];
+    const open = slices.filter(({ id }) => !this.#ended.has(id));
+    const counts = await childCountsOfAll(this.#store, INTERNAL_QUEUE, open);
+    const countsOf = new Map(open.map(({ id }, index) => [id, counts[index]]));
     let states: StateCounts = {};
     for (let start = 0; start < slices.length; start += AT_ONCE) {
-      const some = slices.slice(start, start + AT_ONCE).map((slice) => this.#statesIn(slice, sample));
+      const some = slices
+        .slice(start, start + AT_ONCE)
+        .map((slice) => this.#statesIn(slice, countsOf.get(slice.id), sample));
       states = (await Promise.all(some)).reduce(added, states);
     }
     return [await this.#many(list, samples, states)];
@@ -308,14 +321,15 @@ export class LargeGroups {
     return states;
   }
 
-  async #statesIn(slice: ChildPlace, sample: Part): Promise<StateCounts> {
+  /** @param counts The numbers of its members, unless these have ended. */
+  async #statesIn(slice: ChildPlace, counts: ChildNumbers | undefined, sample: Part): Promise<StateCounts> {
     const known = this.#ended.get(slice.id);
-    if (known !== undefined) return known;
-    const { unprocessed, processed, ignored } = await childCounts(this.#store, slice);
+    if (known !== undefined || counts === undefined) return known ?? {};
+    const { unprocessed, processed, ignored } = counts;
     const failed = ignored === 0 ? {} : await this.#failedIn(slice, ignored, sample);
-    const counts = [{ [waitingState(sample)]: unprocessed, completed: processed }, failed].reduce(added);
+    const byState = [{ [waitingState(sample)]: unprocessed, completed: processed }, failed].reduce(added);
     const total = unprocessed + processed + ignored;
-    const states = total === 0 ? { unknown: SLICE } : counts; // the slice is missing
+    const states = total === 0 ? { unknown: SLICE } : byState; // the slice is missing
     if (unprocessed === 0) this.#ended.set(slice.id, states);
     return states;
   }

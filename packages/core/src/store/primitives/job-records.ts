@@ -13,15 +13,30 @@ export interface JobRecord {
   readonly state: string | undefined;
   /** Whether other jobs were added below it. */
   readonly hasChildren: boolean | undefined;
+  /** Present instead of the rest for a job with another name than the ones asked for. */
+  readonly other?: OtherJob;
+}
+
+/** A job with another name than the ones asked for. */
+export interface OtherJob {
+  /** When it ended, in milliseconds since 1970. Absent if it has not ended. */
+  readonly finishedAt?: number;
+}
+
+/** What to read of jobs. */
+export interface RecordsAsked {
+  /** Whether to read their states, and whether they have children. */
+  readonly withState: boolean;
+  /** Leaves out the records of jobs with another name than this. */
+  readonly name?: string | undefined;
 }
 
 export interface JobRecordsPrimitive {
   /**
    * Reads jobs, in the order of the ids: undefined for those that do not fit into the answer, which has at most some hundred
-   * kilobytes, and for those whose record cannot be read. Read these one by one. The state and `hasChildren` are read if asked
-   * for. Without this command, each job takes two commands, and its state a search in a list.
+   * kilobytes, and for those whose record cannot be read. Read these one by one. Without this command, each job takes two commands, and its state a search in a list.
    */
-  readRecords(ids: readonly string[], withState: boolean): Promise<readonly (JobRecord | undefined)[]>;
+  readRecords(ids: readonly string[], asked: RecordsAsked): Promise<readonly (JobRecord | undefined)[]>;
 }
 
 /** Returns the command; undefined for a store without it. */

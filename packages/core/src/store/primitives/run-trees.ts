@@ -50,6 +50,20 @@ export interface RunTreePrimitive {
   readRunTree(id: string): Promise<readonly TreeJob[]>;
 }
 
+/** Numbers of the children of a job by kind: `ignored` ones have failed and did not fail the job. */
+export type ChildNumbers = Readonly<Record<'unprocessed' | 'processed' | 'ignored', number>>;
+
+export interface ChildNumbersPrimitive {
+  /** Counts the children of jobs of a queue, in the order of the ids. Without this command, each job takes one. */
+  childNumbers(ids: readonly string[]): Promise<readonly ChildNumbers[]>;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function childNumbersPrimitiveOf(backend: IQueueBackend): ChildNumbersPrimitive | undefined {
+  const commands = commandsOf(backend);
+  return 'childNumbers' in commands ? (commands as ChildNumbersPrimitive) : undefined;
+}
+
 /** Returns the command; undefined for a store without it. */
 export function runTreePrimitiveOf(backend: IQueueBackend): RunTreePrimitive | undefined {
   const commands = commandsOf(backend);

@@ -9,7 +9,8 @@ import { Conditions, Empty, Problem, State, Tags, Time, Title } from '../parts/p
 import { SavedViews } from '../parts/saved-views.js';
 import { type Column, Table } from '../parts/table.js';
 import { Link, navigate, usePlace, withQuery } from '../router.js';
-import type { ConditionCounts, Found, Job, JobCounts, Run } from '../types.js';
+import type { ConditionCounts, Job, JobCounts, Run } from '../types.js';
+import { useSearch } from './use-search.js';
 
 type Kind = 'jobs' | 'runs';
 
@@ -32,13 +33,15 @@ export function List({ kind }: { readonly kind: Kind }) {
   const q = query.get('q') ?? '';
   const cursor = query.get('cursor') ?? '';
   const path = `/${kind}`;
-  const { data, error, isLoading } = useLive<Found<Job | Run>>(withQuery(`/list/${kind}`, { q, cursor }));
-  const counts = useCounts(kind);
+  const { data, error, isLoading, isGoingOn } = useSearch<Job | Run>(`/list/${kind}`, { q, cursor });
+  const counts = useCounts(kind, q);
   const empty =
     data?.cursor === undefined
       ? `No ${kind === 'jobs' ? 'jobs' : 'workflow runs'} match.`
-      : `None of the next ${number(data.read)} jobs match.`;
-  const isBounded = data?.cursor !== undefined && data.read > data.items.length && data.items.length > 0;
+      : isGoingOn
+        ? 'Searching …'
+        : `None of the next ${number(data.read)} jobs match.`;
+  const isBounded = data?.cursor !== undefined && data.read > data.items.length;
   return (
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
@@ -69,9 +72,10 @@ export function List({ kind }: { readonly kind: Kind }) {
           <Runs items={data.items as Run[]} empty={empty} />
         ))}
       {data === undefined && isLoading && <Empty>Loading …</Empty>}
-      {isBounded && (
-        <p class="dim">
-          {`${number(data.items.length)} of the ${cursor === '' ? 'first' : 'next'} ${number(data.read)} jobs match. There are more to search.`}
+      {isBounded && (data.items.length > 0 || isGoingOn) && (
+        <p class="dim" role="status">
+          {`${number(data.items.length)} of the ${cursor === '' ? 'first' : 'next'} ${number(data.read)} jobs match${counts.searched === undefined ? '' : `, of ${counts.searched} in all`}. `}
+          {isGoingOn ? 'Searching further …' : 'There are more to search.'}
         </p>
       )}
       {data?.notIndexed !== undefined && (
@@ -81,7 +85,7 @@ export function List({ kind }: { readonly kind: Kind }) {
       )}
       <div class="actions end">
         {cursor !== '' && <Link to={withQuery(path, { q })}>First page</Link>}
-        {data?.cursor !== undefined && (
+        {data?.cursor !== undefined && !isGoingOn && (
           <Link class="button" to={withQuery(path, { q, cursor: data.cursor })}>
             {data.items.length === 0 || isBounded ? 'Search further' : 'Next page'}
           </Link>
@@ -91,12 +95,29 @@ export function List({ kind }: { readonly kind: Kind }) {
   );
 }
 
-/** Returns the numbers of jobs by state and condition; `1,000+` if there may be more. */
-function useCounts(kind: Kind): Readonly<Record<string, string>> {
+/** Qualifiers with which a search does not read all jobs of the states. */
+const NARROWING = /(?:^|\s)(?:task|tag|run|queue|error|after|before):/;
+
+/** Returns the number of jobs that a search goes through; undefined if that is not known. */
+function searchedOf(q: string, states: Readonly<Record<string, number>>): number | undefined {
+  if (NARROWING.test(q)) return undefined;
+  const words = [...q.matchAll(/(?:^|\s)state:(\S+)/g)].map(([, word = '']) => word);
+  if (words.length === 0) return Object.values(states).reduce((sum, count) => sum + count, 0);
+  if (words.some((word) => states[word] === undefined)) return undefined;
+  return words.reduce((sum, word) => sum + (states[word] ?? 0), 0);
+}
+
+/**
+ * Returns the numbers of jobs by state and condition, `1,000+` if there may be more, and as `searched` the number that the
+ * search goes through.
+ */
+function useCounts(kind: Kind, q: string): Readonly<Record<string, string | undefined>> {
   const states = useLive<JobCounts>('/counts').data?.total;
   const conditions = useLive<ConditionCounts>('/conditions').data;
   if (kind === 'runs') return {};
+  const searched = states === undefined ? undefined : searchedOf(q, { ...states });
   return Object.fromEntries([
+    ['searched', searched === undefined ? undefined : number(searched)],
     ...Object.entries(states ?? {}).map(([state, count]) => [state, number(count)]),
     ...Object.entries(conditions ?? {}).map(([name, { count, isComplete }]) => [
       name,

@@ -1,6 +1,6 @@
 /** This module reads the records and states of many jobs of a queue with one command of Redis. */
 import type { RedisQueueBackend } from 'bullmq';
-import type { JobRecord, JobRecordsPrimitive } from '../../primitives/job-records.js';
+import type { JobRecord, JobRecordsPrimitive, OtherJob } from '../../primitives/job-records.js';
 import { NAMES_OF_FIELDS, pairsOf, runScript, type Script } from './scripts.js';
 
 /** Maximum number of bytes of records in an answer; the last one may exceed it by its stacks. */
@@ -42,12 +42,21 @@ local function fieldsOf(key)
   end
   return fields
 end
-local withState, answers = ARGV[4] == '1', {}
-for at = 5, #ARGV do
+local withState, asked, answers = ARGV[4] == '1', ARGV[5], {}
+local function endOfOther(key)
+  if asked == '' then return nil end
+  local fields = redis.pcall('HMGET', key, 'name', 'finishedOn')
+  if fields.err or not fields[1] or fields[1] == '' or fields[1] == asked then return nil end
+  return fields[2] or ''
+end
+for at = 6, #ARGV do
   local id = ARGV[at]
   local key = base .. id
-  local fields = budget > 0 and fieldsOf(key)
-  if fields and not withState then
+  local finishedAt = endOfOther(key)
+  local fields = not finishedAt and budget > 0 and fieldsOf(key)
+  if finishedAt then
+    answers[#answers + 1] = { 'other', 0, { finishedAt } }
+  elseif fields and not withState then
     answers[#answers + 1] = { '', 0, fields }
   elseif fields then
     local children = redis.call('EXISTS', key .. ':dependencies', key .. ':processed', key .. ':failed',
@@ -62,9 +71,16 @@ return answers`,
 
 type Row = [state: string, children: number, fields: string[]] | null;
 
+const NONE = { json: undefined, state: undefined, hasChildren: undefined };
+
+function otherJob([finishedAt = '']: readonly string[]): OtherJob {
+  const at = Number.parseInt(finishedAt, 10);
+  return Number.isNaN(at) ? {} : { finishedAt: at };
+}
+
 export function redisJobRecords(backend: RedisQueueBackend): JobRecordsPrimitive {
   return {
-    async readRecords(ids, withState) {
+    async readRecords(ids, { withState, name = '' }) {
       if (backend.databaseType === 'dragonfly') return []; // its scripts must declare all their keys
       const keys = [backend.toKey('completed'), backend.toKey('')];
       const rows = await runScript(backend, READ_RECORDS, [
@@ -72,15 +88,18 @@ export function redisJobRecords(backend: RedisQueueBackend): JobRecordsPrimitive
         ANSWER_BYTES,
         SEARCHED_JOBS,
         withState ? 1 : 0,
+        name,
         ...ids,
       ]);
       const hashes = new Map<string, Record<string, string>>();
       for (const [index, row] of (rows as Row[]).entries())
-        if (row !== null) hashes.set(backend.toKey(ids[index] ?? ''), Object.fromEntries(pairsOf(row[2])));
+        if (row !== null && row[0] !== 'other')
+          hashes.set(backend.toKey(ids[index] ?? ''), Object.fromEntries(pairsOf(row[2])));
       const reading = answering(backend, hashes);
       return Promise.all(
         (rows as Row[]).map(async (row, index): Promise<JobRecord | undefined> => {
           if (row === null) return undefined;
+          if (row[0] === 'other') return { ...NONE, other: otherJob(row[2]) };
           const json = await reading.getJobData(ids[index] ?? '').catch(() => 'unreadable' as const);
           if (json === 'unreadable') return undefined; // read by itself, which says what is wrong with it
           if (!withState) return { state: undefined, hasChildren: undefined, json };

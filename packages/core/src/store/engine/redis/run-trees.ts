@@ -1,6 +1,6 @@
 /** This module reads jobs of a run with all that they wait for, many levels with one command of Redis. */
 import type { RedisQueueBackend } from 'bullmq';
-import type { RunTreePrimitive, TreeJob } from '../../primitives/run-trees.js';
+import type { ChildNumbersPrimitive, RunTreePrimitive, TreeJob } from '../../primitives/run-trees.js';
 import { NAMES_OF_FIELDS, pairsOf, runScript, type Script } from './scripts.js';
 
 /** Maximum number of jobs in an answer, so that the command takes some 2 ms. */
@@ -69,6 +69,21 @@ end
 return answer`,
 };
 
+/** Number of jobs whose children one command counts, in some 0.2 ms. */
+const COUNTED_JOBS = 100;
+
+const COUNT_CHILDREN: Script = {
+  name: 'umbel:countChildren',
+  numberOfKeys: 1,
+  lua: `local counts = {}
+for index = 2, #ARGV do
+  local key = ARGV[1] .. ARGV[index]
+  counts[index - 1] = { redis.call('SCARD', key .. ':dependencies'), redis.call('HLEN', key .. ':processed'),
+    redis.call('HLEN', key .. ':failed') }
+end
+return counts`,
+};
+
 type Row = [
   key: string,
   state: NonNullable<TreeJob['state']> | '',
@@ -76,14 +91,30 @@ type Row = [
   children: [string[], string[], string[]] | null,
 ];
 
-export function redisRunTrees(backend: RedisQueueBackend): RunTreePrimitive {
+export function redisRunTrees(backend: RedisQueueBackend): RunTreePrimitive & Partial<ChildNumbersPrimitive> {
   return {
+    // Scripts of Dragonfly must declare all their keys.
+    ...(backend.databaseType !== 'dragonfly' && { childNumbers: (ids) => childNumbers(backend, ids) }),
     async readRunTree(id) {
       if (backend.databaseType === 'dragonfly') return []; // its scripts must declare all their keys
       const args = [backend.toKey(''), id, JOBS, ANSWER_BYTES, LISTED_CHILDREN, READ_CHILDREN];
       return ((await runScript(backend, READ_RUN_TREE, args)) as Row[]).map(treeJobOf);
     },
   };
+}
+
+async function childNumbers(backend: RedisQueueBackend, ids: readonly string[]) {
+  const keys = [backend.toKey('completed'), backend.toKey('')];
+  const slices: (readonly string[])[] = [];
+  for (let start = 0; start < ids.length; start += COUNTED_JOBS)
+    slices.push(ids.slice(start, start + COUNTED_JOBS));
+  const counts = await Promise.all(
+    slices.map(
+      (slice) =>
+        runScript(backend, COUNT_CHILDREN, [...keys, ...slice]) as Promise<[number, number, number][]>,
+    ),
+  );
+  return counts.flat().map(([unprocessed, processed, ignored]) => ({ unprocessed, processed, ignored }));
 }
 
 function treeJobOf([key, state, fields, children]: Row): TreeJob {
