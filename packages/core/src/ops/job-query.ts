@@ -49,10 +49,7 @@ interface PageQuery {
    * Default false: see `JobPage.notIndexed`.
    */
   waitForIndex?: boolean | undefined;
-  /**
-   * Time after which a page ends although there is more to read: it has what was found until then, and a cursor. It is checked
-   * after every 50 jobs, so a page reads at least as many. Default: none, so that only the number of jobs limits a page.
-   */
+  /** Time after which a page ends with what it has found; it reads at least 50 jobs. Default: none. */
   timeBudget?: Duration | undefined;
 }
 
@@ -94,10 +91,7 @@ export interface RunPageQuery extends RunFilter, PageQuery {}
 
 /** A page of results. */
 export interface Page<Item> {
-  /**
-   * May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs, and none after its
-   * `timeBudget`.
-   */
+  /** May be fewer than `limit`, or none, even if more pages follow: one page reads at most 1,000 jobs. */
   readonly items: readonly Item[];
   /** Position of the next page. Absent on the last page. */
   readonly cursor?: string;
@@ -179,7 +173,7 @@ export interface RunFacts extends ListedRun {
   readonly counts: RunCounts;
   /** Why the run failed. */
   readonly error?: ErrorRecord;
-  /** The graph of the run with its callbacks, as `AsyncResult.graph()` returns it. Present if it was asked for. */
+  /** As `AsyncResult.graph()` returns it. Present if it was asked for. */
   readonly graph?: RunGraph;
 }
 
@@ -299,12 +293,8 @@ export interface Runs {
   /** Yields the runs of all pages, each once, and waits for the index (`waitForIndex`). @throws as `list`. */
   all(filter?: RunFilter): AsyncIterableIterator<ListedRun>;
   /**
-   * Returns a run, or `undefined` if the store does not hold it. With `graph: true` it has its graph too, which takes no
-   * further read of its jobs, but of its callbacks.
+   * Returns a run, or `undefined` if the store does not hold it.
    * @throws {InvalidOptionError} if an option is invalid.
-   * @example
-   * const run = await app.runs.get(result.id, { graph: true });
-   * console.log(run?.counts.done, run?.graph?.toMermaid());
    */
   get(id: string, options?: RunGetOptions): Promise<RunFacts | undefined>;
 }
