@@ -104,6 +104,21 @@ describeOnPostgres(
       expect((await app.jobs.list({ state: 'failed' })).items).toEqual([]);
     });
 
+    test('is away when a program starts: its worker and its calls begin when it is there', async () => {
+      const own = await startPostgres(programs);
+      ends.push(() => own.stop());
+      await own.shutDown();
+      const { app } = newApp(own.url);
+      const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
+      const starting = app.worker({ heartbeat: false }).start();
+      await expect(task.applyAsync(1, { sendTimeout: '300ms' })).rejects.toThrow('did not answer within');
+      const sending = task.delay(2);
+      await own.start();
+      await starting;
+      expect(await (await sending).get(soon)).toBe(2);
+      expect(await (await task.delay(3)).get(soon)).toBe(3);
+    });
+
     test('is read-only for new sessions: workers go on when it writes again', async () => {
       const { task } = await working();
       const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'umbel%'`;

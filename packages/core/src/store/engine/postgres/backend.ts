@@ -121,6 +121,11 @@ export class SqlBackend extends Base {
     return this.#prefix;
   }
 
+  /** BullMQ keeps the first answer for good, also an error: a program that began before its database would never reach it. */
+  override waitUntilReady(): Promise<void> {
+    return this.sql.waitUntilReady();
+  }
+
   override forQueue(name: string, prefix = this.#prefix): IQueueBackend {
     const backend = new SqlBackend(this.sql, name, prefix, this.#options, false);
     backend.offsetMs = this.offsetMs;
