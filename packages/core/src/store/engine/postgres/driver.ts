@@ -5,6 +5,7 @@ import { sqlEndedTimes, sqlLimits, sqlPrimitives, sqlQueueNames, sqlStreams } fr
 import { sqlChildResults, sqlEndedJobs } from './ended-jobs.js';
 import { isPostgresTransient, postgresRefusal } from './errors.js';
 import { checkPostgres, postgresFacts } from './facts.js';
+import { sqlHistory } from './history.js';
 import { sqlLooks } from './looks.js';
 import { sqlPurge } from './purge.js';
 import { sqlSignals } from './signals.js';
@@ -28,6 +29,7 @@ export const POSTGRES: EngineDriver = {
       ...sqlPurge(backend),
       ...sqlTags(backend),
       ...sqlSignals(backend),
+      ...sqlHistory(backend),
       ...sqlQueueNames(backend),
     };
   },

@@ -5,6 +5,7 @@
 import { BATCH_FUNCTIONS } from './batching/batch-functions.js';
 import { ENDED_JOB_FUNCTIONS } from './ended-jobs.js';
 import { EVENT_FUNCTIONS, INDEXED } from './event-functions.js';
+import { HISTORY_OBJECTS } from './history.js';
 import { LOOK_FUNCTION } from './looks.js';
 import { PURGE_FUNCTIONS } from './purge.js';
 import { REPLACED_FUNCTIONS } from './replaced-functions.js';
@@ -12,7 +13,7 @@ import { SIGNAL_OBJECTS } from './signals.js';
 import { TAG_FUNCTIONS } from './tags.js';
 
 /** Version of these objects. Increase it with every change: older versions refuse a newer one. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 export const LEDGER = `CREATE TABLE IF NOT EXISTS umbel_migration (
   version integer NOT NULL,
@@ -147,4 +148,4 @@ $$;
 `;
 
 /** All statements, in their order. */
-export const OBJECTS = `${EVENT_FUNCTIONS}${JOBS}${LOOK_FUNCTION}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;
+export const OBJECTS = `${EVENT_FUNCTIONS}${JOBS}${LOOK_FUNCTION}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${HISTORY_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;
