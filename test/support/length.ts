@@ -61,6 +61,7 @@ export const SIZED: readonly string[] = [
   'packages/core/test/fault/poison.test.ts',
   'packages/core/test/integration/bad-input.test.ts',
   'packages/core/test/integration/isolated.test.ts',
+  'packages/core/test/integration/postgres-lists.test.ts',
   'packages/core/test/integration/processes.test.ts',
   'packages/core/test/integration/tag-index.test.ts',
   'packages/core/test/security/stored-names.test.ts',

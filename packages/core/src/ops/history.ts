@@ -51,7 +51,7 @@ export interface HistoryPoint extends HistoryNumbers {
 
 /** A part of the history. */
 export interface HistoryAnswer {
-  /** False if the store keeps no history: PostgreSQL, and backends of other packages. */
+  /** False if the store keeps no history, as backends of other packages do. */
   readonly isKept: boolean;
   /** The length of a step in milliseconds: 60,000 or 900,000. */
   readonly stepMs: number;

@@ -5,8 +5,17 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
 import type { RecordsAsked } from '../store/primitives/job-records.js';
-import { type QueueCounts, queueCounts } from '../store/queues.js';
-import { endInSet, idsInSet, type ListedRecord, readJobs, recordedEndOf, sizeOfSet } from '../store/read.js';
+import { type QueueCounts, queueCountsUpTo } from '../store/queues.js';
+import {
+  endedBehind,
+  endInSet,
+  hasEndedOrder,
+  idsInSet,
+  type ListedRecord,
+  readJobs,
+  recordedEndOf,
+  sizeOfSet,
+} from '../store/read.js';
 import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
@@ -151,7 +160,14 @@ async function* endedJobs(
   const start = from ?? (untilMs === undefined ? undefined : { at: untilMs, id: '' });
   const heads = await Promise.all(
     queues.map(async (queue) => {
-      const source = jobsBehind(store, queue, set, start, from?.indexes[queue] ?? 0);
+      const isOrdered = await hasEndedOrder(store, queue);
+      const source = (isOrdered ? jobsInOrder : jobsBehind)(
+        store,
+        queue,
+        set,
+        start,
+        from?.indexes[queue] ?? 0,
+      );
       return { queue, source, next: await source.next(), index: from?.indexes[queue] ?? 0 };
     }),
   );
@@ -174,6 +190,33 @@ async function* endedJobs(
       place: (): EndedPlace => ({ kind: 'ended', set, at, id, indexes }),
     };
     first.next = await first.source.next();
+  }
+}
+
+/** Yields the ended jobs of one queue before a moment, which the store finds by their ends. */
+async function* jobsInOrder(
+  store: Store,
+  queue: string,
+  set: EndedSet,
+  start: Key | undefined,
+  firstIndex: number,
+): AsyncGenerator<Found, undefined> {
+  let last = start;
+  for (let read = 0; ; ) {
+    const ends = await endedBehind(store, queue, set, last, batchSize(read));
+    if (ends.length === 0) return undefined;
+    const jobs = await readJobs(
+      store,
+      queue,
+      ends.map(({ id }) => id),
+      askedOf(queue),
+    );
+    for (const [offset, end] of ends.entries()) {
+      const { job, other } = jobs[offset] ?? UNREAD;
+      yield { ...end, job, isOther: other !== undefined, index: firstIndex + read + offset };
+    }
+    read += ends.length;
+    last = ends.at(-1);
   }
 }
 
@@ -451,18 +494,22 @@ async function* ofSearch(
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
   const few = dependencies.isOfRuns ? FEW.runs : FEW.jobs;
-  if (from?.kind === 'tag' || (from === undefined && (await sizeOfSets(dependencies, filter)) > few))
+  if (from?.kind === 'tag' || (from === undefined && (await sizeOfSets(dependencies, filter, few)) > few))
     yield* ofLabel(dependencies, search, from);
   else yield* ofSets(dependencies, filter, from);
 }
 
-/** Returns the number of jobs in the sets that may have jobs of a filter. */
-async function sizeOfSets({ store, queues }: ScanDependencies, { states }: Filter): Promise<number> {
+/** Returns the number of jobs in the sets that may have jobs of a filter; some number beyond `few` if there are more. */
+async function sizeOfSets(
+  { store, queues }: ScanDependencies,
+  { states }: Filter,
+  few: number,
+): Promise<number> {
   const sets = new Set<keyof QueueCounts>();
   for (const [, state] of LIVE) if (states?.has(state) !== false) sets.add(state as keyof QueueCounts);
   for (const [set, of] of ENDED)
     if (states === undefined || of.some((state) => states.has(state))) sets.add(set);
-  const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
+  const counts = await Promise.all(queues.map((queue) => queueCountsUpTo(store, queue, few + 1)));
   return counts.flatMap((each) => [...sets].map((set) => each[set])).reduce((sum, size) => sum + size, 0);
 }
 
@@ -481,7 +528,7 @@ async function* ofSets(
   from: CursorPlace | undefined,
 ): AsyncGenerator<Candidate> {
   let resumed: CursorPlace | undefined = from;
-  const counts = await Promise.all(queues.map((queue) => queueCounts(store, queue)));
+  const counts = await Promise.all(queues.map((queue) => queueCountsUpTo(store, queue, 1)));
   const firsts = new Map(queues.map((queue, index) => [queue, firstState(counts[index])]));
   for (const [set, state] of LIVE) {
     if (states !== undefined && !states.has(state)) continue;

@@ -5,7 +5,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type Rate, type RateLimit, rateOf } from '../task/option-checks.js';
 import { primitivesOf } from './primitives/jobs.js';
-import { limitsOf, type QueueLimits } from './primitives/queues.js';
+import { countsIn, limitsOf, type QueueLimits } from './primitives/queues.js';
 import { type PurgeCounts, type PurgeOptions, purgeQueue } from './purge.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { knownJob, readJob } from './read.js';
@@ -81,6 +81,14 @@ export function queueCounts(store: Store, name: string): Promise<QueueCounts> {
       failed: of('failed'),
     };
   });
+}
+
+/** Returns the numbers of jobs of a queue, each exact below a limit: a store may take long to count very many jobs. */
+export async function queueCountsUpTo(store: Store, name: string, limit: number): Promise<QueueCounts> {
+  const counts = await store.on(name, async (queue) => countsIn(queue.getBackend())?.countsUpTo(limit));
+  if (counts === undefined) return queueCounts(store, name);
+  const { prioritized, waiting, ...others } = counts;
+  return { ...others, waiting: waiting + prioritized };
 }
 
 export async function setConcurrency(

@@ -5,7 +5,7 @@ import { sanitize } from '../codec/masking.js';
 import type { FailedChild, JobRef } from '../job/job.js';
 import type { Revoked } from '../job/revocation.js';
 import type { StoreAccess } from './access.js';
-import { type EndedSet, endedTimesIn } from './primitives/ended-jobs.js';
+import { type EndedSet, endedOrderIn, endedTimesIn } from './primitives/ended-jobs.js';
 import { jobRecordsPrimitiveOf, type OtherJob, type RecordsAsked } from './primitives/job-records.js';
 import { type ChildNumbers, childNumbersPrimitiveOf } from './primitives/run-trees.js';
 import type { Store } from './store.js';
@@ -345,6 +345,25 @@ export function endInSet(
   set: EndedSet,
 ): Promise<number | undefined> {
   return store.on(queue, async (bull) => endedTimesIn(bull.getBackend())?.endedAt(set, id));
+}
+
+/** Returns whether the store finds ended jobs by their ends. */
+export function hasEndedOrder(store: JobAccess, queue: string): Promise<boolean> {
+  return store.on(queue, async (bull) => endedOrderIn(bull.getBackend()) !== undefined);
+}
+
+/** Returns ended jobs behind an end, the latest first. None if the store does not find them by their ends. */
+export function endedBehind(
+  store: JobAccess,
+  queue: string,
+  set: EndedSet,
+  last: { readonly at: number; readonly id: string } | undefined,
+  limit: number,
+): Promise<readonly { readonly at: number; readonly id: string }[]> {
+  return store.on(
+    queue,
+    async (bull) => endedOrderIn(bull.getBackend())?.endedBehind(set, last, limit) ?? [],
+  );
 }
 
 /** Returns the data of a job as the stored JSON text; undefined if the store does not hold it. */

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { addHistory } from '../../src/store/history.js';
+import { type HistoryPrimitives, historyPrimitivesOf } from '../../src/store/primitives/history.js';
 import { openStore } from '../support/open-store.js';
 
 const soon = { timeout: '50s' } as const;
@@ -70,5 +71,45 @@ onEveryEngine('the history', (engine) => {
     expect(found[0]).toMatchObject({ task: '(other)', completed: 60 });
     expect(found[1]?.completed).toBe(2);
     expect((await app.history.read()).total.completed).toBe(260);
+  });
+
+  test('loses nothing that workers write at the same moment', async () => {
+    const connection = engine.newConnection();
+    const app = engine.app({ connection });
+    const stores = Array.from({ length: 6 }, () => openStore(app.name, connection));
+    const tasks = Array.from({ length: 120 }, (_, n) => `task-${n}`);
+    const counts = new Map([
+      ['c', 2],
+      ['r7', 2],
+    ]);
+    await Promise.all(stores.map((store) => addHistory(store, new Map(), Date.now()))); // connects
+    await Promise.all(
+      stores.map((store, at) => {
+        const order = at % 2 === 0 ? tasks : tasks.toReversed();
+        return addHistory(store, new Map(order.map((task) => [task, counts])), Date.now());
+      }),
+    );
+    expect((await app.history.read()).total).toMatchObject({ completed: 6 * 2 * 120, failed: 0 });
+    const found = await app.history.tasks();
+    expect(found).toHaveLength(101);
+    expect(found.reduce((sum, { completed }) => sum + completed, 0)).toBe(6 * 2 * 120);
+  });
+
+  test('removes what has expired', async () => {
+    engine.app();
+    const history = historyPrimitivesOf(engine.bareQueue('umbel.history').getBackend()) as HistoryPrimitives;
+    const add = (slot: string, keptMs: number) =>
+      history.addHistory([{ slot, keptMs, task: 'pay', counts: 'c:1 r3:2' }], 100, '(other)');
+    await add('m1', 1);
+    await add('m2', 600_000);
+    await expect
+      .poll(async () => {
+        await add('m3', 600_000);
+        return history.readHistory(['m1'], 'pay');
+      })
+      .toEqual(['']);
+    expect((await history.readHistory(['m2'], 'pay'))[0]?.split(' ').toSorted()).toEqual(['c:1', 'r3:2']);
+    expect(await history.readHistory(['m2', 'm0'], 'mail')).toEqual(['', '']);
+    expect((await history.readHistoryTasks(['m1', 'm2'])).map(([task]) => task)).toEqual(['pay']);
   });
 });

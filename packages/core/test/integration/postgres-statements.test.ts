@@ -195,4 +195,29 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
       expect((await database.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]),
     );
   });
+
+  test('a job that is added after a claim was sent starts when it is added', async () => {
+    const schema = `s${randomUUID().replaceAll('-', '')}`;
+    const database = new PostgresDatabase(loadDriver(), server().url, schema, 1);
+    const user = {};
+    database.retain(user);
+    ends.push(() => database.release(user));
+    await migrate(database);
+    const sentAt = Date.now() - 1000;
+    const jobs = [sentAt + 500, sentAt + 600_000].map((timestamp, n) => ({
+      id: `j${n}`,
+      name: 'job',
+      timestamp,
+    }));
+    await database.query(`SELECT umbel_add_jobs('q', $1::jsonb)`, [JSON.stringify(jobs)]);
+    await database.query(
+      `SELECT * FROM umbel_turn('q', '[]', '{0,1}', '{t,u}', 30000, $1, 'w', NULL, NULL)`,
+      [sentAt],
+    );
+    const { rows } = await database.query('SELECT processed_at_ms AS at FROM job ORDER BY seq');
+    const [first, ahead] = rows.map(({ at }) => Number(at));
+    expect(first).toBe(sentAt + 500);
+    expect(ahead).toBeGreaterThan(sentAt + 500);
+    expect(ahead).toBeLessThan(sentAt + 600_000); // of a sender whose clock is ahead
+  });
 });

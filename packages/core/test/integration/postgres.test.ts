@@ -11,7 +11,7 @@ import { resolveConnection } from '../../src/store/connection.js';
 import { PostgresDatabase } from '../../src/store/engine/postgres/database.js';
 import { SCHEMA_VERSION } from '../../src/store/engine/postgres/migration-sql.js';
 import { loadDriver } from '../../src/store/engine/postgres/pg-driver.js';
-import { migrate } from '../../src/store/engine/postgres/schema.js';
+import { migrate, migrationsOf } from '../../src/store/engine/postgres/schema.js';
 import { SIGNAL_QUEUE, signalPrimitivesOf } from '../../src/store/primitives/signals.js';
 
 describeOnPostgres('on a PostgreSQL server', ({ programs, server, client, newClient }) => {
@@ -48,22 +48,32 @@ describeOnPostgres('on a PostgreSQL server', ({ programs, server, client, newCli
       expect(rows).toEqual([{ version: SCHEMA_VERSION }]);
     });
 
-    test('update an older schema, and keep its jobs', async () => {
+    test.each([
+      [1, 'umbel_wait', []],
+      [5, 'umbel_history', ['umbel_add_history', 'umbel_read_history', 'umbel_history_text']],
+    ])('update a schema of version %i, and keep its jobs', async (version, table, functions) => {
       const schema = newSchema();
       const app = newApp(urlOf(schema), 'older');
       const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });
       const sent = await task.delay(7);
-      await client().query(`DROP TABLE ${schema}.umbel_wait CASCADE`); // of version 2
-      await client().query(`UPDATE ${schema}.umbel_migration SET version = 1`);
+      await client().query(`DROP TABLE ${schema}.${table} CASCADE`); // of a later version
+      for (const name of functions) await client().query(`DROP FUNCTION ${schema}.${name}`);
+      await client().query(`UPDATE ${schema}.umbel_migration SET version = ${version}`);
       await app.close();
+      const { state } = migrationsOf(schema, () => database(schema));
+      expect(await state()).toBe('old');
       const updated = newApp(urlOf(schema), 'older');
       updated.task({ name: 'task', input: z.number(), run: async (n) => n });
       const signal = updated.signal({ name: 'ready', payload: z.number() });
       expect(await signal.send('a', 1)).toBe('accepted');
+      expect(await state()).toBe('current');
       const { rows } = await client().query(`SELECT version FROM ${schema}.umbel_migration ORDER BY version`);
-      expect(rows).toEqual([{ version: 1 }, { version: SCHEMA_VERSION }]);
-      await updated.worker({ heartbeat: false }).start();
+      expect(rows).toEqual([{ version }, { version: SCHEMA_VERSION }]);
+      const worker = updated.worker({ heartbeat: false });
+      await worker.start();
       expect(await updated.result(sent.id).get()).toBe(7);
+      await worker.close();
+      expect((await updated.history.read()).total.completed).toBe(1);
     });
 
     test('of a newer version are refused', async () => {

@@ -432,6 +432,7 @@ onEveryEngine('the graph of a large group', (engine) => {
     const graph = await run.graph();
     expect(graph.jobs).toBe(1000);
     expect(read.length).toBeLessThan(10);
+    await app.jobs.get(`${run.id}.0.0`);
     expect(read).toContain(`${run.id}.0.0`);
     await app.close();
   });

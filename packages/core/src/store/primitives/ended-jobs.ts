@@ -91,6 +91,24 @@ export function endedTimesIn(backend: IQueueBackend): EndedTimePrimitive | undef
   return 'endedAt' in commands ? (commands as EndedTimePrimitive) : undefined;
 }
 
+export interface EndedOrderPrimitive {
+  /**
+   * Returns up to `limit` jobs of the set, the latest first, then by id: those behind an end, or the first ones. Without this
+   * command, a page of a list is found by its position in the set.
+   */
+  endedBehind(
+    set: EndedSet,
+    last: { readonly at: number; readonly id: string } | undefined,
+    limit: number,
+  ): Promise<readonly { readonly at: number; readonly id: string }[]>;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function endedOrderIn(backend: IQueueBackend): EndedOrderPrimitive | undefined {
+  const commands = commandsOf(backend);
+  return 'endedBehind' in commands ? (commands as EndedOrderPrimitive) : undefined;
+}
+
 export interface ChildResults {
   /**
    * Removes ended children from the lists of a job, by the keys by which it refers to them. Their results and failures are

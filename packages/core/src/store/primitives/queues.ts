@@ -24,6 +24,25 @@ export function limitsOf(backend: IQueueBackend): LimitPrimitive | undefined {
   return 'setLimits' in commands ? (commands as LimitPrimitive) : undefined;
 }
 
+/** Number of jobs by BullMQ's types; `waiting` has those of a paused queue, too. */
+export type JobCounts = Readonly<
+  Record<
+    'active' | 'completed' | 'delayed' | 'failed' | 'prioritized' | 'waiting' | 'waiting-children',
+    number
+  >
+>;
+
+export interface CountPrimitive {
+  /** Counts the jobs of each type, up to a limit. Without this command, a count of all jobs takes no time. */
+  countsUpTo(limit: number): Promise<JobCounts>;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function countsIn(backend: IQueueBackend): CountPrimitive | undefined {
+  const commands = commandsOf(backend);
+  return 'countsUpTo' in commands ? (commands as CountPrimitive) : undefined;
+}
+
 /** Qualified names of queues of a store. */
 export interface QueueNames {
   readonly names: readonly string[];

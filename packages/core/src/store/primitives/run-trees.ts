@@ -33,6 +33,7 @@ export interface TreeJob {
     | 'failed'
     | 'waiting-children'
     | 'delayed'
+    | 'waiting'
     | 'prioritized'
     | 'unknown'
     | undefined;

@@ -15,6 +15,7 @@ import { type EndListener, EndNotices, eventsNotified } from './end-notices.js';
 import { isCommonError } from './errors.js';
 import { type EventRow, HELD_LIMIT_MS, type RawEvent, rawEvent } from './event-rows.js';
 import { JobNotices } from './job-notices.js';
+import { countsByType, idsAt } from './lists.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
 import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
@@ -289,12 +290,8 @@ export class SqlBackend extends Base {
   // Lists and counts.
 
   /** BullMQ counts no waiting job in a paused queue. */
-  override async getCounts(...[types, before]: Parameters<Command<'getCounts'>>): Promise<number[]> {
-    const counts = await super.getCounts(types, before);
-    const at = types.findIndex((type) => type === 'waiting' || type === 'wait');
-    if (at < 0 || types.includes(PAUSED)) return counts;
-    const [paused = 0] = await super.getCounts([PAUSED]);
-    return counts.map((count, index) => (index === at ? count + paused : count));
+  override getCounts(...[types, before]: Parameters<Command<'getCounts'>>): Promise<number[]> {
+    return before === undefined ? countsByType(this, types) : super.getCounts(types, before);
   }
 
   /** BullMQ begins with the newest where the oldest are asked for, and sorts jobs of the same moment in no order. */
@@ -303,26 +300,12 @@ export class SqlBackend extends Base {
   ): ReturnType<Command<'getRanges'>> {
     const ranges: [string][] = [];
     for (const type of types) {
-      const list = LISTS[type as keyof typeof LISTS];
-      const set = SETS[type as keyof typeof SETS];
-      if (type === PAUSED) ranges.push([] as unknown as [string]);
-      else if (set !== undefined) {
-        const way = isAscending ? 'ASC' : 'DESC';
-        const order = `${set} ${way}, id COLLATE "C" ${way}`;
-        ranges.push(await this.#range(`state = '${type}'`, order, start, end));
-      } else if (list !== undefined) {
-        const ids = await this.#range(list, isAscending ? 'seq' : 'seq DESC', start, end);
-        // BullMQ's getters turn lists round.
-        ranges.push((isAscending ? ids.reverse() : ids) as [string]);
-      } else ranges.push(...(await super.getRanges([type], start, end, isAscending)));
+      const ids = await idsAt(this, type, start, end, isAscending);
+      if (ids !== undefined)
+        ranges.push(ids as [string]); // BullMQ's type of a list
+      else ranges.push(...(await super.getRanges([type], start, end, isAscending)));
     }
     return ranges;
-  }
-
-  async #range(where: string, order: string, start: number, end: number): Promise<[string]> {
-    const text = `SELECT id FROM job WHERE queue = $1 AND ${where} ORDER BY ${order} OFFSET $2 LIMIT $3`;
-    const { rows } = await this.query(text, [this.qualifiedName, start, end < 0 ? null : end - start + 1]);
-    return rows.map(({ id }) => id) as [string]; // BullMQ's type of a list
   }
 
   /** BullMQ writes no event. */
@@ -576,14 +559,3 @@ const START: EventCursor = { horizon: '0', id: '0' };
 
 /** SQLSTATE for a row that refers to a missing one. */
 const FOREIGN_KEY = '23503';
-
-/** The type of the jobs of a paused queue, which BullMQ's types no longer have. */
-const PAUSED = 'paused' as 'waiting';
-
-/** Columns by which the jobs of a state are sorted. */
-const SETS = { completed: 'finished_at_ms', failed: 'finished_at_ms', delayed: 'process_at_ms' } as const;
-const LISTS = {
-  wait: "state = 'waiting' AND priority = 0",
-  waiting: "state = 'waiting' AND priority = 0",
-  active: "state = 'active'",
-} as const;

@@ -5,8 +5,12 @@ import { sqlEndedTimes, sqlLimits, sqlPrimitives, sqlQueueNames, sqlStreams } fr
 import { sqlChildResults, sqlEndedJobs } from './ended-jobs.js';
 import { isPostgresTransient, postgresRefusal } from './errors.js';
 import { checkPostgres, postgresFacts } from './facts.js';
+import { sqlHistory } from './history.js';
+import { sqlJobRecords } from './job-records.js';
+import { sqlLists } from './lists.js';
 import { sqlLooks } from './looks.js';
 import { sqlPurge } from './purge.js';
+import { sqlRunTrees } from './run-trees.js';
 import { sqlSignals } from './signals.js';
 import { keepsSqlTime } from './store-time.js';
 import { sqlTags } from './tags.js';
@@ -25,9 +29,13 @@ export const POSTGRES: EngineDriver = {
       ...sqlEndedTimes(backend),
       ...sqlChildResults(backend),
       ...sqlLooks(backend),
+      ...sqlLists(backend),
+      ...sqlJobRecords(backend),
+      ...sqlRunTrees(backend),
       ...sqlPurge(backend),
       ...sqlTags(backend),
       ...sqlSignals(backend),
+      ...sqlHistory(backend),
       ...sqlQueueNames(backend),
     };
   },

@@ -5,9 +5,12 @@
 import { BATCH_FUNCTIONS } from './batching/batch-functions.js';
 import { ENDED_JOB_FUNCTIONS } from './ended-jobs.js';
 import { EVENT_FUNCTIONS, INDEXED } from './event-functions.js';
+import { HISTORY_OBJECTS } from './history.js';
+import { COUNT_FUNCTION } from './lists.js';
 import { LOOK_FUNCTION } from './looks.js';
 import { PURGE_FUNCTIONS } from './purge.js';
 import { REPLACED_FUNCTIONS } from './replaced-functions.js';
+import { RUN_TREE_FUNCTION } from './run-trees.js';
 import { SIGNAL_OBJECTS } from './signals.js';
 import { TAG_FUNCTIONS } from './tags.js';
 
@@ -147,4 +150,4 @@ $$;
 `;
 
 /** All statements, in their order. */
-export const OBJECTS = `${EVENT_FUNCTIONS}${JOBS}${LOOK_FUNCTION}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;
+export const OBJECTS = `${EVENT_FUNCTIONS}${JOBS}${LOOK_FUNCTION}${COUNT_FUNCTION}${RUN_TREE_FUNCTION}${TAGS}${LIMITS}${TAG_FUNCTIONS}${ENDED_JOB_FUNCTIONS}${PURGE_FUNCTIONS}${SIGNAL_OBJECTS}${HISTORY_OBJECTS}${REPLACED_FUNCTIONS}${BATCH_FUNCTIONS}`;

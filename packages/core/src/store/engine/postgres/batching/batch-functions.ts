@@ -145,9 +145,11 @@ const CLAIMS = `
          FOR UPDATE SKIP LOCKED LIMIT cardinality(v_tokens)
       );
     END IF;
+    -- A claim may find a job that was added after it was sent.
     FOR v_at IN 1 .. cardinality(v_ids) LOOP
       UPDATE job SET state = 'active', lock_token = v_tokens[v_at], locked_until_ms = p_now + p_lock_ms,
-          processed_at_ms = p_now, processed_by = p_name, attempts_started = attempts_started + 1
+          processed_at_ms = GREATEST(p_now, LEAST(added_at_ms, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)),
+          processed_by = p_name, attempts_started = attempts_started + 1
        WHERE queue = p_queue AND id = v_ids[v_at]
       RETURNING * INTO v_job;
       v_claimed := v_claimed || row_to_json(v_job);
