@@ -207,9 +207,9 @@ const JOB_COLUMNS: readonly Column<Job>[] = [
       <>
         <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link> <Tags tags={job.tags} />
         <div class="dim sub">
-          <code>{shortId(job.id)}</code>
+          <code>{shortId(job.id)}</code>{' '}
           {(job.problem ?? job.reason) !== undefined && (
-            <span class="reason"> {job.problem ?? job.reason}</span>
+            <span class="reason">{job.problem ?? job.reason}</span>
           )}
         </div>
       </>
@@ -248,9 +248,9 @@ const RUN_COLUMNS: readonly Column<Run>[] = [
         <Link to={`/runs/${encodeURIComponent(run.id)}`}>{run.name === '' ? 'Unnamed run' : run.name}</Link>{' '}
         <Tags tags={run.tags} />
         <div class="dim sub">
-          <code>{run.id}</code>
+          <code>{run.id}</code>{' '}
           {(run.problem ?? run.reason) !== undefined && (
-            <span class="reason"> {run.problem ?? run.reason}</span>
+            <span class="reason">{run.problem ?? run.reason}</span>
           )}
         </div>
       </>
