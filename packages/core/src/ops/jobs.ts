@@ -20,6 +20,7 @@ import type { TagIndex } from '../store/tags.js';
 import { runGraph } from '../workflow/graph.js';
 import { runCountsOf } from '../workflow/graph-tally.js';
 import { stepWaitOf } from '../workflow/graph-waits.js';
+import type { Candidate } from './candidates.js';
 import { ConditionReader, STATES_OF } from './job-conditions.js';
 import {
   encodeCursor,
@@ -42,7 +43,7 @@ import {
   type Runs,
   type StoredState,
 } from './job-query.js';
-import { type Candidate, candidates, type ScanDependencies } from './scans.js';
+import { candidates, type ScanDependencies } from './scans.js';
 import { waitReasonOf } from './wait-reason.js';
 
 /** Maximum number of jobs that one page reads. */

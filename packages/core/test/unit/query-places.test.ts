@@ -1,8 +1,8 @@
 import { InvalidOptionError } from '@umbel/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { firstIndex } from '../../src/ops/ended-scan.js';
 import { type CursorPlace, decodeCursor, encodeCursor, pageRequestOf } from '../../src/ops/job-query.js';
-import { firstIndex } from '../../src/ops/scans.js';
 
 describe('the first index of what is sorted', () => {
   const sizes = fc.nat({ max: 5000 }).chain((size) =>

@@ -25,7 +25,7 @@ export function limitsOf(backend: IQueueBackend): LimitPrimitive | undefined {
 }
 
 /** Number of jobs by BullMQ's types; `waiting` has those of a paused queue, too. */
-export type JobCounts = Readonly<
+export type CountsOfSets = Readonly<
   Record<
     'active' | 'completed' | 'delayed' | 'failed' | 'prioritized' | 'waiting' | 'waiting-children',
     number
@@ -34,7 +34,7 @@ export type JobCounts = Readonly<
 
 export interface CountPrimitive {
   /** Counts the jobs of each type, up to a limit. Without this command, a count of all jobs takes no time. */
-  countsUpTo(limit: number): Promise<JobCounts>;
+  countsUpTo(limit: number): Promise<CountsOfSets>;
 }
 
 /** Returns the command; undefined for a store without it. */

@@ -3,7 +3,7 @@
  * queues and states. BullMQ counts all states by reading every job of the queue.
  */
 import type { EndedOrderPrimitive } from '../../primitives/ended-jobs.js';
-import type { CountPrimitive, JobCounts } from '../../primitives/queues.js';
+import type { CountPrimitive, CountsOfSets } from '../../primitives/queues.js';
 import type { SqlBackend } from './backend.js';
 import { INDEXED } from './event-functions.js';
 
@@ -96,7 +96,7 @@ export function sqlLists(backend: SqlBackend): CountPrimitive & EndedOrderPrimit
         backend.qualifiedName,
         limit,
       ]);
-      return (rows as [JobCounts])[0];
+      return (rows as [CountsOfSets])[0];
     },
     async endedBehind(set, last, limit) {
       const behind =
