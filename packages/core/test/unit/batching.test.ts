@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   type BatchingClient,
   CommandBatcher,
@@ -214,10 +214,49 @@ describe('calls of a turn', () => {
       );
       return commands.map(callsIn);
     };
-    expect(await sizesOf(130, 'addStandardJob')).toEqual([64, 64, 2]);
+    expect(await sizesOf(130, 'addStandardJob')).toEqual([44, 44, 42]);
     expect(await sizesOf(40, 'moveToFinished')).toEqual([16, 16, 8]);
     const long = 'x'.repeat(200_000);
     expect(await sizesOf(4, 'addStandardJob', long)).toEqual([2, 2]);
+  });
+
+  test('that add more jobs than a command: the second half is sent with the first answer, or a while later', async () => {
+    const told: ((value: unknown) => void)[] = [];
+    const { client, commands } = recordingClient(() => new Promise((resolve) => told.push(resolve)));
+    const batcher = new CommandBatcher(client, VERSION);
+    const call = (count: number) =>
+      Promise.all(Array.from({ length: count }, (_, n) => batcher.call('addStandardJob', ['key', `${n}`])));
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const answer = (index: number, count: number) => told[index]?.(Array.from({ length: count }, () => 1));
+
+    const first = call(100);
+    await turn();
+    expect(commands.map(callsIn)).toEqual([50]);
+    answer(0, 50);
+    await turn();
+    expect(commands.map(callsIn)).toEqual([50, 50]);
+    // While something is under way, nothing is held.
+    const second = call(100);
+    await turn();
+    await turn();
+    expect(commands.map(callsIn)).toEqual([50, 50, 64, 36]);
+    for (const [index, count] of [50, 50, 64, 36].entries()) answer(index, count);
+    await Promise.all([first, second]);
+
+    const unanswered = call(70);
+    await vi.waitFor(() => expect(commands.map(callsIn)).toEqual([50, 50, 64, 36, 35, 35]));
+    answer(4, 35);
+    answer(5, 35);
+    await unanswered;
+
+    // A call that is not shared must not overtake those before it.
+    const before = call(70);
+    await turn();
+    batcher.flush();
+    expect(commands.map(callsIn).slice(6)).toEqual([35, 35]);
+    answer(6, 35);
+    answer(7, 35);
+    await before;
   });
 
   test('get their own answer or error', async () => {

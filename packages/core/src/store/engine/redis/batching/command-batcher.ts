@@ -4,7 +4,7 @@
  * more than that.
  */
 import type { RedisClient } from 'bullmq';
-import { setImmediate } from '../../../../base/real-timers.js';
+import { clearTimeout, setImmediate, setTimeout } from '../../../../base/real-timers.js';
 import type { ClaimDetails } from '../../../claim-details.js';
 import { isNotedCall } from '../tags.js';
 import { decodeAnswers, encodeCalls, type ScriptArgument, type ScriptCall } from './encode-calls.js';
@@ -40,6 +40,8 @@ const ADDING = [
 const MAX_COST = 64;
 /** Maximum size of the arguments of a batch, in characters or bytes; a longer call is sent alone. */
 const MAX_SIZE = 512 * 1024;
+/** Longest time for which calls are held, in milliseconds: a store may be far away. */
+const HELD_MS = 1;
 /** Shorter arguments do not count. */
 const COUNTED_SIZE = 256;
 
@@ -70,6 +72,11 @@ export class CommandBatcher {
   /** Number of keys of each script that can be batched; undefined for others. */
   readonly #keyCounts = new Map<string, number | undefined>();
   #pending: PendingCall[] = [];
+  /** Number of commands of `call` that have no answer yet. */
+  #underWay = 0;
+  /** Batches that wait for the first answer, and the timer that ends their wait. */
+  #held: PendingCall[][] = [];
+  #holding: NodeJS.Timeout | undefined;
 
   /** @param version Version of BullMQ, which is a part of the names of its scripts. */
   constructor(client: BatchingClient, version: string) {
@@ -98,7 +105,7 @@ export class CommandBatcher {
 
   /** Returns the answer to a call, which is sent at the end of this turn. `canBatch` is true for the script. */
   call(command: string, args: readonly ScriptArgument[], onClaim?: ClaimListener): Promise<unknown> {
-    if (this.#pending.length === 0) setImmediate(() => this.flush());
+    if (this.#pending.length === 0) setImmediate(() => this.#flushInTurns());
     const keyCount = this.#keyCountOf(command) ?? 0;
     return new Promise((resolve, reject) => {
       this.#pending.push({ command, args, keyCount, onClaim, resolve, reject });
@@ -112,10 +119,40 @@ export class CommandBatcher {
 
   /** Sends what is pending. */
   flush(): void {
+    this.#release();
     const calls = this.#pending;
     if (calls.length === 0) return;
     this.#pending = [];
     for (const batch of batchesOf(calls)) void this.#settle(batch);
+  }
+
+  /**
+   * Sends what is pending. Of more new jobs than one command adds, it holds the second half until something is answered, if
+   * nothing is under way: Redis answers commands together that it has read together, so with all sent at once this process
+   * and Redis would work in turns, each while the other one waits.
+   */
+  #flushInTurns(): void {
+    const calls = this.#pending;
+    const isHalved =
+      this.#underWay === 0 &&
+      this.#held.length === 0 &&
+      calls.length > MAX_COST &&
+      calls.every(({ command }) => COSTS[command] === 1);
+    if (!isHalved) return this.flush();
+    this.#pending = [];
+    const batches = batchesOf(calls, Math.ceil(calls.length / Math.ceil(calls.length / MAX_COST)));
+    this.#held = batches.splice(Math.ceil(batches.length / 2));
+    for (const batch of batches) void this.#settle(batch);
+    this.#holding = setTimeout(() => this.#release(), HELD_MS);
+  }
+
+  /** Sends what is held. */
+  #release(): void {
+    const batches = this.#held;
+    if (batches.length === 0) return;
+    this.#held = [];
+    clearTimeout(this.#holding);
+    for (const batch of batches) void this.#settle(batch);
   }
 
   /**
@@ -146,11 +183,15 @@ export class CommandBatcher {
 
   async #settle(calls: readonly PendingCall[]): Promise<void> {
     let answers: readonly unknown[];
+    this.#underWay += 1;
     try {
       answers = await this.#run(calls);
     } catch (error) {
       for (const { reject } of calls) reject(error);
       return;
+    } finally {
+      this.#underWay -= 1;
+      this.#release();
     }
     for (let index = 0; index < calls.length; index += 1) {
       const [answer, call] = [answers[index], calls[index]];
@@ -216,14 +257,14 @@ function commandsOf(calls: readonly ScriptCall[]): string[] {
 }
 
 /** Returns the calls in bounded batches, in their order. */
-function batchesOf<Call extends ScriptCall>(calls: readonly Call[]): Call[][] {
+function batchesOf<Call extends ScriptCall>(calls: readonly Call[], maxCost = MAX_COST): Call[][] {
   const batches: Call[][] = [];
   let batch: Call[] = [];
   let [cost, size] = [0, 0];
   for (const call of calls) {
     const callCost = COSTS[call.command] ?? MAX_COST;
     const callSize = sizeOf(call);
-    if (batch.length > 0 && (cost + callCost > MAX_COST || size + callSize > MAX_SIZE)) {
+    if (batch.length > 0 && (cost + callCost > maxCost || size + callSize > MAX_SIZE)) {
       batches.push(batch);
       batch = [];
       [cost, size] = [0, 0];
