@@ -138,7 +138,10 @@ export class CommandBatcher {
       this.#held.length === 0 &&
       calls.length > MAX_COST &&
       calls.every(({ command }) => COSTS[command] === 1);
-    if (!isHalved) return this.flush();
+    if (!isHalved) {
+      this.flush();
+      return;
+    }
     this.#pending = [];
     const batches = batchesOf(calls, Math.ceil(calls.length / Math.ceil(calls.length / MAX_COST)));
     this.#held = batches.splice(Math.ceil(batches.length / 2));
