@@ -161,10 +161,11 @@ onEveryEngine('bull-board', (engine) => {
 
   test('empties a queue: runs of which a step waited there fail', async () => {
     const { first, third, work } = shopOf(engine);
-    const run = await chain(first, third).delay(1);
+    const runs = [await chain(first, third).delay(1), await chain(first, third, first, third).delay(1)];
     await new BullMQAdapter(engine.bareQueue('default') as never).empty();
     await work();
-    await expect(run.get(soon)).rejects.toMatchObject({ cause: { name: 'LostJobError' } });
+    for (const run of runs)
+      await expect(run.get(soon)).rejects.toMatchObject({ cause: { name: 'LostJobError' } });
   });
 
   test('edits the data of a job: its input is checked when it starts', async () => {

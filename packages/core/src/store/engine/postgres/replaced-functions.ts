@@ -12,6 +12,7 @@ export const REPLACED: Readonly<Record<string, string>> = {
   extend_locks: 'SELECT id FROM umbel_extend_locks($1, $2, $3, $4, $5) AS t(id)',
   move_stalled_jobs_to_wait: 'SELECT id FROM umbel_recover_stalled($1, $2, $3, $4) AS t(id)',
   clean: 'SELECT id FROM umbel_clean($1, $2, $3, $4) AS t(id)',
+  drain: 'SELECT umbel_drain($1, $2)',
   reprocess_job: 'SELECT umbel_requeue($1, $2, $3, $4, $5, $6) AS code',
 };
 
@@ -135,6 +136,48 @@ BEGIN
        WHERE queue = p_queue AND id = p_ids[v_at] AND state = 'active' AND lock_token = p_tokens[v_at];
     END IF;
     IF NOT FOUND THEN RETURN NEXT p_ids[v_at]; END IF;
+  END LOOP;
+END;
+$$;
+
+-- BullMQ also removes jobs of the queue that waited for a removed one, and leaves those above them waiting for ever. On Redis
+-- they are released.
+CREATE OR REPLACE FUNCTION umbel_drain(p_queue text, p_delayed boolean) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+  v_now bigint := (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+  v_above jsonb;
+  v record;
+BEGIN
+  WITH RECURSIVE above (queue, id, parent_queue, parent_id, depth) AS (
+    SELECT p.queue, p.id, p.parent_queue, p.parent_id, 1 FROM job
+      JOIN job p ON p.queue = job.parent_queue AND p.id = job.parent_id
+     WHERE job.queue = p_queue AND job.scheduler_id IS NULL
+       AND (job.state = 'waiting' OR (p_delayed AND job.state = 'delayed'))
+    UNION
+    SELECT p.queue, p.id, p.parent_queue, p.parent_id, depth + 1 FROM above
+      JOIN job p ON p.queue = above.parent_queue AND p.id = above.parent_id
+     WHERE above.queue = p_queue
+  )
+  SELECT jsonb_agg(above ORDER BY depth) INTO v_above FROM above WHERE queue = p_queue AND parent_id IS NOT NULL;
+  PERFORM drain(p_queue, p_delayed);
+  FOR v IN
+    SELECT queue, id, parent_queue, parent_id
+      FROM jsonb_to_recordset(v_above) AS a (queue text, id text, parent_queue text, parent_id text)
+  LOOP
+    CONTINUE WHEN EXISTS (SELECT 1 FROM job WHERE queue = v.queue AND id = v.id);
+    DELETE FROM job_dependency
+     WHERE parent_queue = v.parent_queue AND parent_id = v.parent_id AND child_queue = v.queue AND child_id = v.id;
+    UPDATE job SET pending_deps = (SELECT count(*) FROM job_dependency d
+        WHERE d.parent_queue = v.parent_queue AND d.parent_id = v.parent_id AND d.status = 'pending')
+     WHERE queue = v.parent_queue AND id = v.parent_id AND state = 'waiting-children';
+    CONTINUE WHEN NOT EXISTS (SELECT 1 FROM job
+       WHERE queue = v.parent_queue AND id = v.parent_id AND state = 'waiting-children' AND pending_deps = 0);
+    IF v.parent_queue = p_queue THEN
+      DELETE FROM job WHERE queue = v.parent_queue AND id = v.parent_id;
+    ELSE
+      PERFORM move_parent_to_wait(v.parent_queue, v.parent_id, v_now);
+    END IF;
   END LOOP;
 END;
 $$;
