@@ -3,8 +3,7 @@
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_JOB, INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { RecordsAsked } from '../store/primitives/job-records.js';
-import { type ListedRecord, readJobs } from '../store/read.js';
-import type { Store } from '../store/store.js';
+import type { ListedRecord } from '../store/read.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { CursorPlace } from './job-query.js';
 
@@ -24,25 +23,6 @@ export interface Candidate {
   readonly hasTask?: boolean;
   /** Where the next page continues after it. */
   readonly place: () => CursorPlace;
-}
-
-/** Reads jobs of several queues, in their order. */
-export async function readPlaces(store: Store, places: readonly JobRef[]): Promise<ListedRecord[]> {
-  const records: ListedRecord[] = [];
-  const queues = new Set(places.map(({ queue }) => queue));
-  await Promise.all(
-    [...queues].map(async (queue) => {
-      const indexes = places.flatMap((place, index) => (place.queue === queue ? [index] : []));
-      const found = await readJobs(
-        store,
-        queue,
-        indexes.map((index) => places[index]?.id ?? ''),
-        { withState: true },
-      );
-      for (const [at, index] of indexes.entries()) records[index] = found[at] ?? UNREAD;
-    }),
-  );
-  return records;
 }
 
 /** Returns what to read of the jobs of a set: of the internal ones, only runs are listed. */

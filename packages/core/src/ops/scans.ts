@@ -10,7 +10,7 @@ import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.
 import type { Store } from '../store/store.js';
 import type { NotIndexed, TaggedPlace, TagIndex, TagMark } from '../store/tags.js';
 import { childrenOf } from '../store/tree.js';
-import { askedOf, BATCH, batchSize, type Candidate, readPlaces, UNREAD } from './candidates.js';
+import { askedOf, BATCH, batchSize, type Candidate, UNREAD } from './candidates.js';
 import { endedJobs } from './ended-scan.js';
 import type {
   CursorPlace,
@@ -102,6 +102,25 @@ function markOf(id: string): string {
 }
 
 // Jobs of a run, in an order that does not change while they end.
+
+/** Reads jobs of several queues, in their order. */
+async function readPlaces(store: Store, places: readonly JobRef[]): Promise<ListedRecord[]> {
+  const records: ListedRecord[] = [];
+  const queues = new Set(places.map(({ queue }) => queue));
+  await Promise.all(
+    [...queues].map(async (queue) => {
+      const indexes = places.flatMap((place, index) => (place.queue === queue ? [index] : []));
+      const found = await readJobs(
+        store,
+        queue,
+        indexes.map((index) => places[index]?.id ?? ''),
+        { withState: true },
+      );
+      for (const [at, index] of indexes.entries()) records[index] = found[at] ?? UNREAD;
+    }),
+  );
+  return records;
+}
 
 /**
  * Yields the jobs below a job, each before the jobs it waits for, siblings by id. Starts after the job at the end of `from`.

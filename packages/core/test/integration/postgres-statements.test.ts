@@ -16,6 +16,22 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     for (const end of ends.splice(0).reverse()) await end();
   });
 
+  /** A database that is open until the test has ended. */
+  function openDatabase(schema: string): PostgresDatabase {
+    const database = new PostgresDatabase(loadDriver(), server().url, schema, 1);
+    const user = {};
+    database.retain(user);
+    ends.push(() => database.release(user));
+    return database;
+  }
+
+  /** A database with the tables and functions of a store, in a schema of its own. */
+  async function migrated(): Promise<PostgresDatabase> {
+    const database = openDatabase(`s${randomUUID().replaceAll('-', '')}`);
+    await migrate(database);
+    return database;
+  }
+
   /** A pool that collects the statements that it runs, and those during which nobody listens for errors of the client. */
   function countingPool(): { pool: PostgresPool; statements: string[]; unguarded: string[] } {
     const statements: string[] = [];
@@ -66,12 +82,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
   });
 
   test('a turn reads the jobs of its calls, also if its plan was made for an empty queue', async () => {
-    const schema = `s${randomUUID().replaceAll('-', '')}`;
-    const database = new PostgresDatabase(loadDriver(), server().url, schema, 1);
-    const user = {};
-    database.retain(user);
-    ends.push(() => database.release(user));
-    await migrate(database);
+    const { schema } = await migrated();
     const client = newClient(`${server().url}?options=-c%20search_path%3D${schema}`);
     await client.connect();
     ends.push(() => client.end());
@@ -105,12 +116,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
 
   /** A schema with active jobs of queue `q`, and two connections to it; a statement that waits for a lock is an error. */
   async function activeJobs(...ids: string[]) {
-    const schema = `s${randomUUID().replaceAll('-', '')}`;
-    const database = new PostgresDatabase(loadDriver(), server().url, schema, 1);
-    const user = {};
-    database.retain(user);
-    ends.push(() => database.release(user));
-    await migrate(database);
+    const { schema } = await migrated();
     const settings = encodeURIComponent(`-c search_path=${schema} -c lock_timeout=100`);
     const open = async () => {
       const client = newClient(`${server().url}?options=${settings}`);
@@ -181,10 +187,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
   });
 
   test('a connection that breaks between two statements fails the next one, and does not end the process', async () => {
-    const database = new PostgresDatabase(loadDriver(), server().url, 'umbel', 1);
-    const user = {};
-    database.retain(user);
-    ends.push(() => database.release(user));
+    const database = openDatabase('umbel');
     await database.session(async ({ query }) => {
       const { rows } = await query('SELECT pg_backend_pid() AS pid');
       await client().query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
@@ -197,12 +200,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
   });
 
   test('a job that is added after a claim was sent starts when it is added', async () => {
-    const schema = `s${randomUUID().replaceAll('-', '')}`;
-    const database = new PostgresDatabase(loadDriver(), server().url, schema, 1);
-    const user = {};
-    database.retain(user);
-    ends.push(() => database.release(user));
-    await migrate(database);
+    const database = await migrated();
     const sentAt = Date.now() - 1000;
     const jobs = [sentAt + 500, sentAt + 600_000].map((timestamp, n) => ({
       id: `j${n}`,

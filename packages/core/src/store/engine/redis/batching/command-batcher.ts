@@ -123,7 +123,7 @@ export class CommandBatcher {
     const calls = this.#pending;
     if (calls.length === 0) return;
     this.#pending = [];
-    for (const batch of batchesOf(calls)) void this.#settle(batch);
+    this.#send(batchesOf(calls));
   }
 
   /**
@@ -145,8 +145,12 @@ export class CommandBatcher {
     this.#pending = [];
     const batches = batchesOf(calls, Math.ceil(calls.length / Math.ceil(calls.length / MAX_COST)));
     this.#held = batches.splice(Math.ceil(batches.length / 2));
-    for (const batch of batches) void this.#settle(batch);
+    this.#send(batches);
     this.#holding = setTimeout(() => this.#release(), HELD_MS);
+  }
+
+  #send(batches: readonly PendingCall[][]): void {
+    for (const batch of batches) void this.#settle(batch);
   }
 
   /** Sends what is held. */
@@ -155,7 +159,7 @@ export class CommandBatcher {
     if (batches.length === 0) return;
     this.#held = [];
     clearTimeout(this.#holding);
-    for (const batch of batches) void this.#settle(batch);
+    this.#send(batches);
   }
 
   /**
