@@ -11,6 +11,8 @@ import { toolbox } from '../support/toolbox.js';
 
 const soon = { timeout: '50s' } as const;
 const patience = { timeout: 25_000, interval: 100 };
+/** Of a run with a job that ended well after it: retention looks at it again after a minute. */
+const longPatience = { timeout: 120_000, interval: 100 };
 const BRIEF = { resultTtl: '1s', failureTtl: '1s' } as const;
 
 async function start(engine: Engine, options: Partial<AppOptions> = BRIEF) {
@@ -159,7 +161,7 @@ onEveryEngine('once a run has ended', (engine) => {
     const queues = ['default', 'umbel', 'aside'];
     await vi.waitFor(async () => {
       expect(await Promise.all(queues.map((queue) => held(engine, queue)))).toEqual([0, 0, 0]);
-    }, patience);
+    }, longPatience);
     if (engine.name === 'redis') expect(await keysOf(app.name, queues)).toEqual([]);
   }, 300_000);
 });

@@ -38,4 +38,4 @@ onEveryEngine(
     });
   },
   ['redis'],
-);
+); // the other stores end the wait by a timer of the process themselves, see `waitForJob` of their backends

@@ -3,6 +3,8 @@ import type { App } from '@umbel/core';
 import type { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { inject } from 'vitest';
+import type { Engine } from '../../../../test/engines.js';
+import type { QueryRunner } from '../../src/store/engine/postgres/database.js';
 
 /** Adds a job with each of these contents, under the ids `planted-0`, `planted-1` …, which it gives. */
 export async function plantJobs(queue: Queue, name: string, contents: readonly object[]): Promise<string[]> {
@@ -35,6 +37,12 @@ export async function onRedis<T>(write: (redis: Redis) => Promise<T>): Promise<T
   } finally {
     redis.disconnect();
   }
+}
+
+/** What `write` does with statements on the SQL store of the last app. */
+export async function onSql<T>(engine: Engine, write: (query: QueryRunner) => Promise<T>): Promise<T> {
+  const backend = engine.bareQueue('statements').getBackend() as unknown as { query: QueryRunner };
+  return write((text, params) => backend.query(text, params));
 }
 
 /** Writes the result of a job over, in a Redis. */
