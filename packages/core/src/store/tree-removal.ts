@@ -12,13 +12,19 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import type { StoreAccess } from './access.js';
 import { endedJobsOf } from './ended-jobs.js';
-import { childResultsIn, type Removal, type TreePart, type TreeState } from './primitives/ended-jobs.js';
+import {
+  childResultsIn,
+  type Removal,
+  type TreePart,
+  type TreeState,
+  unendedJobsIn,
+} from './primitives/ended-jobs.js';
 import { readJob } from './read.js';
 import { jobOutcomeOf } from './results.js';
 
 /** Maximum number of job ids in one command. */
 const TOGETHER = 200;
-/** Number of unended jobs that are removed concurrently, one command each. */
+/** Number of unended jobs that are removed at the same moment. */
 const OPEN_TOGETHER = 50;
 
 export interface RemovalLimits {
@@ -126,11 +132,7 @@ class Trees {
     const push = async ({ seen, rest, open }: TreePart) => {
       // From the root down: removing the last child that a job waits for would start that job.
       for (let start = 0; start < open.length; start += OPEN_TOGETHER)
-        await Promise.all(
-          this.#places(open.slice(start, start + OPEN_TOGETHER)).map((place) =>
-            removeUnended(this.#access, place),
-          ),
-        );
+        await this.#removeInOrder(open.slice(start, start + OPEN_TOGETHER));
       const unended = new Set(open);
       const ended = seen.filter((key) => !unended.has(key));
       for (const place of this.#places(ended)) stack.push({ place, isCleared: true });
@@ -158,6 +160,19 @@ class Trees {
       }
     }
     return true;
+  }
+
+  /** Removes jobs that have not ended, each after those before it. */
+  async #removeInOrder(keys: readonly string[]): Promise<void> {
+    const places = this.#places(keys);
+    const [first] = places;
+    if (first === undefined) return;
+    const isRemoved = await this.#access.on(first.queue, async (bull) => {
+      const unended = unendedJobsIn(bull.getBackend());
+      await unended?.removeUnended(keys);
+      return unended !== undefined;
+    });
+    if (!isRemoved) await Promise.all(places.map((place) => removeUnended(this.#access, place)));
   }
 
   async states(

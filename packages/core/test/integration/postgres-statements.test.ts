@@ -186,6 +186,35 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     ]);
   });
 
+  test('jobs that have not ended are removed in their order: one that waits for another never starts', async () => {
+    const database = await migrated();
+    const entry = (id: string, parentId?: string) => ({
+      queue: 'q',
+      id,
+      name: 'job',
+      timestamp: 1,
+      ...(parentId !== undefined && { parentQueue: 'q', parentId, parentKey: `q:${parentId}` }),
+    });
+    const top = { ...entry('top'), addToWaitingChildren: true };
+    const jobs = [top, entry('below', 'top'), entry('running'), entry('locked')];
+    await database.query('SELECT umbel_add_flow($1::jsonb)', [JSON.stringify(jobs)]);
+    await database.query(`UPDATE job SET state = 'active' WHERE id = 'running'`);
+    await client().query('BEGIN');
+    await client().query(`SELECT 1 FROM ${database.schema}.job WHERE id = 'locked' FOR UPDATE`);
+    const ids = ['top', 'below', 'running', 'locked', 'missing'];
+    await database.query('SELECT umbel_remove_unended($1, $2)', [ids.map(() => 'q'), ids]);
+    await client().query('ROLLBACK');
+    const { rows } = await database.query('SELECT id FROM job ORDER BY seq');
+    expect(rows).toEqual([{ id: 'running' }, { id: 'locked' }]);
+    const { rows: events } = await database.query(
+      `SELECT event, data ->> 'jobId' AS job FROM umbel_event WHERE event IN ('removed', 'waiting') ORDER BY horizon, id`,
+    );
+    expect(events.map(({ event, job }) => `${event} ${job}`)).toEqual([
+      ...['waiting below', 'waiting running', 'waiting locked'],
+      ...['removed top', 'removed below'],
+    ]);
+  });
+
   test('a connection that breaks between two statements fails the next one, and does not end the process', async () => {
     const database = openDatabase('umbel');
     await database.session(async ({ query }) => {

@@ -215,7 +215,7 @@ onEveryEngine('a planted job', (engine) => {
     ] as const) {
       const { cause } = (await app
         .result(id)
-        .get(soon)
+        .get({ timeout: '100s' }) // PostgreSQL compresses it: it takes seconds
         .catch((error: unknown) => error)) as TaskFailedError;
       expect(cause).toBeInstanceOf(ValidationError);
       expect((cause as ValidationError).issues[0]).toMatchObject({

@@ -8,6 +8,7 @@ import type {
   CompactionPrimitive,
   EndedJobs,
   EndedTimePrimitive,
+  UnendedJobs,
 } from '../primitives/ended-jobs.js';
 
 import type { HistoryPrimitives } from '../primitives/history.js';
@@ -28,6 +29,7 @@ export type EngineCommands = Partial<
     StreamsPrimitive &
     EndedJobs &
     EndedTimePrimitive &
+    UnendedJobs &
     ChildResults &
     CompactionPrimitive &
     OldEvents &

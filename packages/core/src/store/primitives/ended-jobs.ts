@@ -77,6 +77,21 @@ export function endedJobsIn(backend: IQueueBackend): EndedJobs | undefined {
     : undefined;
 }
 
+export interface UnendedJobs {
+  /**
+   * Removes jobs with these keys by which jobs refer to each other, in this order, as BullMQ removes a job. Running jobs stay.
+   * Without this command each is removed by its own, all at the same moment: so the store has to run commands in the order
+   * in which they are sent.
+   */
+  removeUnended(keys: readonly string[]): Promise<void>;
+}
+
+/** Returns the command; undefined for a store without it. */
+export function unendedJobsIn(backend: IQueueBackend): UnendedJobs | undefined {
+  const commands = commandsOf(backend);
+  return 'removeUnended' in commands ? (commands as UnendedJobs) : undefined;
+}
+
 export interface EndedTimePrimitive {
   /**
    * Returns when a job of the set ended, by its score; undefined if it is not in the set. Without this command, a job

@@ -243,8 +243,21 @@ export class SqlBackend extends Base {
     return withTexts(await super.moveToActive(...args)) ?? [];
   }
 
+  // Reads of one job keep their order: whoever reads its state and then the job expects what belongs to the state.
+
+  override getState(id: string): ReturnType<Command<'getState'>> {
+    return this.#inOrder(id, () => super.getState(id));
+  }
+
   override async getJobData(id: string): ReturnType<Command<'getJobData'>> {
-    const job = await super.getJobData(id);
+    const job = await this.#inOrder(id, () => super.getJobData(id));
+    return job === undefined ? undefined : withText(job);
+  }
+
+  /** Returns the job of a row that was read; BullMQ's own method converts it. */
+  async jobOf(row: { readonly id: string | null }): ReturnType<Command<'getJobData'>> {
+    const answering = Object.create(this, { run: { value: async () => ({ rows: [row] }) } });
+    const job = await super.getJobData.call(answering, row.id ?? '');
     return job === undefined ? undefined : withText(job);
   }
 
@@ -262,7 +275,7 @@ export class SqlBackend extends Base {
   override async getDependencies(
     ...args: Parameters<Command<'getDependencies'>>
   ): ReturnType<Command<'getDependencies'>> {
-    const answer = await super.getDependencies(...args);
+    const answer = await this.#inOrder(args[0], () => super.getDependencies(...args));
     for (const [key, value] of Object.entries(answer.processed ?? {})) {
       if (answer.processed !== undefined) answer.processed[key] = unwrapValue(value);
     }

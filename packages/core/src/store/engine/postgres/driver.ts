@@ -2,7 +2,7 @@
 import type { EngineDriver } from '../engine.js';
 import { SqlBackend } from './backend.js';
 import { sqlEndedTimes, sqlLimits, sqlPrimitives, sqlQueueNames, sqlStreams } from './commands.js';
-import { sqlChildResults, sqlEndedJobs } from './ended-jobs.js';
+import { sqlChildResults, sqlEndedJobs, sqlUnendedJobs } from './ended-jobs.js';
 import { isPostgresTransient, postgresRefusal } from './errors.js';
 import { checkPostgres, postgresFacts } from './facts.js';
 import { sqlHistory } from './history.js';
@@ -27,6 +27,7 @@ export const POSTGRES: EngineDriver = {
       ...sqlStreams(backend),
       ...sqlEndedJobs(backend),
       ...sqlEndedTimes(backend),
+      ...sqlUnendedJobs(backend),
       ...sqlChildResults(backend),
       ...sqlLooks(backend),
       ...sqlLists(backend),

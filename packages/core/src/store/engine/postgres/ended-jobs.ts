@@ -1,5 +1,11 @@
 /** This module finds ended jobs in SQL and removes them with all jobs below them. */
-import type { ChildResults, EndedJob, EndedJobs, TreeState } from '../../primitives/ended-jobs.js';
+import type {
+  ChildResults,
+  EndedJob,
+  EndedJobs,
+  TreeState,
+  UnendedJobs,
+} from '../../primitives/ended-jobs.js';
 import type { SqlBackend } from './backend.js';
 
 /** Maximum number of jobs of a tree that one statement removes. */
@@ -58,6 +64,18 @@ export function sqlChildResults(backend: SqlBackend): ChildResults {
           AND status <> 'pending'`,
         [backend.qualifiedName, jobId, childKeys],
       );
+    },
+  };
+}
+
+export function sqlUnendedJobs(backend: SqlBackend): UnendedJobs {
+  return {
+    async removeUnended(keys) {
+      const places = keys.map((key) => backend.parseNodeKey(key));
+      await backend.query('SELECT umbel_remove_unended($1, $2)', [
+        places.map(({ prefix, queueName }) => `${prefix}:${queueName}`),
+        places.map(({ id }) => id),
+      ]);
     },
   };
 }
@@ -138,6 +156,17 @@ BEGIN
     v_states := v_states || jsonb_build_array(umbel_tree(p_queue, v_id, p_mode, p_until, p_forgotten, p_limit));
   END LOOP;
   RETURN v_states;
+END;
+$$;
+
+-- A job that a worker takes at the same moment stays, like one that runs.
+CREATE OR REPLACE FUNCTION umbel_remove_unended(p_queues text[], p_ids text[]) RETURNS void
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+  FOR v_at IN 1 .. cardinality(p_ids) LOOP
+    PERFORM 1 FROM job WHERE queue = p_queues[v_at] AND id = p_ids[v_at] AND state <> 'active' FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN PERFORM umbel_remove(p_queues[v_at], p_ids[v_at], false); END IF;
+  END LOOP;
 END;
 $$;
 `;

@@ -62,15 +62,10 @@ async function recordOf(
     return { json: undefined, ...UNASKED, other };
   }
   if (!fits) return undefined;
-  const json = await answering(backend, row).getJobData(id);
+  const json = await backend.jobOf(row);
   if (!withState) return { json, ...UNASKED };
   return { json, state: state === 'waiting' && priority > 0 ? 'prioritized' : state, hasChildren };
 }
 
 const GONE = { state: 'unknown', hasChildren: false } as const;
 const UNASKED = { state: undefined, hasChildren: undefined } as const;
-
-/** Returns the backend as if it had read this row: BullMQ's own method converts it to its form. */
-function answering(backend: SqlBackend, row: RecordRow): SqlBackend {
-  return Object.create(backend, { run: { value: () => Promise.resolve({ rows: [row] }) } }) as SqlBackend;
-}

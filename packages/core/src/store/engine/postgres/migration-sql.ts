@@ -15,7 +15,7 @@ import { SIGNAL_OBJECTS } from './signals.js';
 import { TAG_FUNCTIONS } from './tags.js';
 
 /** Version of these objects. Increase it with every change: older versions refuse a newer one. */
-export const SCHEMA_VERSION = 6;
+export const SCHEMA_VERSION = 7;
 
 export const LEDGER = `CREATE TABLE IF NOT EXISTS umbel_migration (
   version integer NOT NULL,
