@@ -4,15 +4,15 @@
  * metadata. Readers must check all values, because any program may have written them.
  */
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
+import { CONTROL_QUEUE, REPLY_QUEUE } from './engine/commands.js';
 import { type EventFields, EventReader } from './events.js';
 import type { BackendOptions } from './queue-pool.js';
 import type { MarkedPlace } from './revoke.js';
 import type { Store } from './store.js';
 
-/** Queue of control messages; its events also report workers that start or stop. */
-export const CONTROL_QUEUE = 'umbel.control';
-export const REPLY_QUEUE = 'umbel.replies';
 export const WORKER_QUEUE = 'umbel.workers';
+export { CONTROL_QUEUE, REPLY_QUEUE };
+
 const KEPT_MESSAGES = 1000;
 /** Number of replies that the stream keeps for readers; fewer if they are long. */
 const KEPT_REPLIES = { most: 1000, least: 32, bytes: 32 * 1_048_576 };

@@ -114,7 +114,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     expect(Number(rows[0].read)).toBeLessThan(50);
   });
 
-  /** A schema with active jobs of queue `q`, and two connections to it; a statement that waits for a lock is an error. */
+  /** A schema with active jobs of queue `q`, locked until the time 1001, and two connections to it; a statement that waits for a lock is an error. */
   async function activeJobs(...ids: string[]) {
     const { schema } = await migrated();
     const settings = encodeURIComponent(`-c search_path=${schema} -c lock_timeout=100`);
@@ -129,6 +129,7 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     await worker.query(`SELECT umbel_add_jobs('q', $1::jsonb)`, [JSON.stringify(jobs)]);
     const claim = `SELECT umbel_turn('q', '[]', $1, $2, 1000, 1, 'w', NULL, NULL)`;
     await worker.query(claim, [ids.map((_, index) => index), ids.map((id) => `token of ${id}`)]);
+    await worker.query('UPDATE job SET locked_until_ms = 1001');
     const lock = (id: string) =>
       other.query(`BEGIN; SELECT 1 FROM job WHERE queue = 'q' AND id = '${id}' FOR UPDATE`);
     return { worker, other, lock };
@@ -241,9 +242,12 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
       `SELECT * FROM umbel_turn('q', '[]', '{0,1}', '{t,u}', 30000, $1, 'w', NULL, NULL)`,
       [sentAt],
     );
-    const { rows } = await database.query('SELECT processed_at_ms AS at FROM job ORDER BY seq');
+    const { rows } = await database.query(
+      'SELECT processed_at_ms AS at, locked_until_ms AS until FROM job ORDER BY seq',
+    );
     const [first, ahead] = rows.map(({ at }) => Number(at));
     expect(first).toBe(sentAt + 500);
+    for (const { until } of rows) expect(Number(until)).toBeGreaterThanOrEqual(sentAt + 31_000); // from its claim on
     expect(ahead).toBeGreaterThan(sentAt + 500);
     expect(ahead).toBeLessThan(sentAt + 600_000); // of a sender whose clock is ahead
   });

@@ -158,6 +158,21 @@ describeOnPostgres('on a PostgreSQL server', ({ programs, server, client, newCli
     }
   });
 
+  test('a transaction that stays open holds back no question to a worker, and no answer', async () => {
+    const app = newApp(urlOf(newSchema()));
+    app.task({ name: 'task', run: async () => 1 });
+    await app.worker({ name: 'asked' }).start();
+    await client().query('BEGIN');
+    await client().query('SELECT pg_current_xact_id()');
+    try {
+      for (let times = 0; times < 3; times += 1)
+        expect(Object.keys((await app.inspect.stats({ timeout: '4s' })).answers)).toEqual(['asked']);
+    } finally {
+      await client().query('ROLLBACK');
+    }
+    expect(Object.keys((await app.inspect.stats({ timeout: '50s' })).answers)).toEqual(['asked']);
+  });
+
   test('a server that is shut down or killed comes back, and every job is done', {
     timeout: 120_000,
   }, async () => {

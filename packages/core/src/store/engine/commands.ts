@@ -44,6 +44,13 @@ export type EngineCommands = Partial<
     QueueNamePrimitive
 >;
 
+/** Queues of control messages and of the replies to them. */
+export const CONTROL_QUEUE = 'umbel.control';
+export const REPLY_QUEUE = 'umbel.replies';
+
+/** Queues whose readers need each event once and at once, in no order. */
+export const UNORDERED_QUEUES: ReadonlySet<string> = new Set([CONTROL_QUEUE, REPLY_QUEUE]);
+
 /** Fields of a mark that a reader writes, so that the stream has an event to start from. */
 export const MARK = { event: 'umbel:read' };
 

@@ -1,6 +1,6 @@
 /** This guard ensures that commits and reads of a worker for a job arrive, or that the job stays unchanged. */
 import { ErrorCode, type IQueueBackend, WaitingError } from 'bullmq';
-import { performance } from '../../base/real-timers.js';
+import { performance, setTimeout } from '../../base/real-timers.js';
 import { systemClock } from '../../base/time.js';
 import { retryAfter } from '../../base/wait.js';
 import { isTransient } from '../engine/drivers.js';
@@ -33,7 +33,7 @@ export interface CommitOptions {
  * Makes commits persistent. BullMQ treats any error of a commit as the handler's, and would fail a job that has succeeded.
  *
  * W6: while the store is not ready (it starts, fails over, is full …) a commit is retried without a limit. W7: BullMQ stops
- * renewing a lock when a commit begins, so it is renewed here. W8, W10: a job that another worker has taken over is left to
+ * renewing a lock when a commit begins, so it is renewed here, also while a commit waits for other transactions. W8, W10: a job that another worker has taken over is left to
  * that worker; an expired lock that no worker has taken is locked again.
  */
 export function persistsCommits(backend: IQueueBackend, options: CommitOptions): void {
@@ -78,9 +78,19 @@ export function persistsCommits(backend: IQueueBackend, options: CommitOptions):
 
 const nothing = () => undefined;
 
+/** A commit that has no answer yet. */
+interface PendingCommit {
+  readonly id: string;
+  readonly token: string;
+  /** When its lock was renewed or its commit began, in the time of `performance.now()`; infinite during a renewal. */
+  lockedAt: number;
+}
+
 class Commits {
   readonly #backend: IQueueBackend;
   readonly #options: CommitOptions;
+  readonly #pending = new Set<PendingCommit>();
+  #isRenewing = false;
 
   constructor(backend: IQueueBackend, options: CommitOptions) {
     this.#backend = backend;
@@ -92,8 +102,38 @@ class Commits {
    * @throws {WaitingError} if the worker no longer holds the job: BullMQ then leaves the job unchanged.
    */
   commit<T>(id: string, token: string | undefined, command: () => Promise<T>, arrived: () => T): Promise<T> {
-    // Nearly all commits succeed at once, with only one extra promise.
-    return command().catch((error: unknown) => this.#persist(id, token, command, arrived, error));
+    // Nearly all commits succeed at once, with only few extra promises.
+    const stored = command().catch((error: unknown) => this.#persist(id, token, command, arrived, error));
+    return token === undefined ? stored : this.#locked(id, token, stored);
+  }
+
+  /** Renews the lock of a job while its commit has no answer, and returns the answer. */
+  #locked<T>(id: string, token: string, stored: Promise<T>): Promise<T> {
+    const pending = { id, token, lockedAt: performance.now() };
+    this.#pending.add(pending);
+    if (!this.#isRenewing) this.#renewLater();
+    return stored.finally(() => this.#pending.delete(pending));
+  }
+
+  /** One timer for all commits: each looks which of them have waited for long. */
+  #renewLater(): void {
+    const { lockDurationMs } = this.#options;
+    this.#isRenewing = true;
+    setTimeout(() => {
+      this.#isRenewing = false;
+      const now = performance.now();
+      for (const pending of this.#pending) {
+        if (now - pending.lockedAt < lockDurationMs / 4) continue;
+        pending.lockedAt = Number.POSITIVE_INFINITY;
+        void this.#backend
+          .extendLock(pending.id, pending.token, lockDurationMs)
+          .catch(() => {}) // the commit says whether it was lost
+          .then(() => {
+            pending.lockedAt = now;
+          });
+      }
+      if (this.#pending.size > 0) this.#renewLater();
+    }, lockDurationMs / 4).unref();
   }
 
   /** Retries a commit after its first error. */

@@ -27,6 +27,29 @@ function guarded(commands: StubCommands, isClosing = () => false): World {
 
 const complete = (backend: IQueueBackend) => backend.moveToCompleted(job, 'value', false, 'token', false);
 
+describe('a commit that waits for other transactions of the store', () => {
+  test('has its lock renewed until it is answered', async () => {
+    const renewed: unknown[] = [];
+    let answer = (_value: unknown) => {};
+    const { backend } = guarded({
+      moveToCompleted: () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
+      extendLock: async (...args: unknown[]) => {
+        renewed.push(args);
+        if (renewed.length === 2) answer(finished);
+        return 1;
+      },
+    });
+    expect(await complete(backend)).toEqual(finished);
+    expect(renewed).toEqual([
+      ['1', 'token', 1000],
+      ['1', 'token', 1000],
+    ]);
+  });
+});
+
 describe('a commit that the store refuses for the moment', () => {
   test.each([
     'LOADING Redis is loading',

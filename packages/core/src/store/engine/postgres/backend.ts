@@ -5,20 +5,21 @@
  */
 import type { EventEmitter } from 'node:events';
 import { type IQueueBackend, PostgresQueueBackend, type QueueBaseOptions } from 'bullmq';
-import { clearTimeout, performance, setTimeout } from '../../../base/real-timers.js';
+import { clearTimeout, setTimeout } from '../../../base/real-timers.js';
 import { systemClock } from '../../../base/time.js';
 import { claimDetailsOf } from '../../claim-details.js';
-import { MARK } from '../commands.js';
+import { MARK, UNORDERED_QUEUES } from '../commands.js';
 import { BatchedCommands } from './batching/batched-commands.js';
 import type { SharedConnection } from './connection.js';
-import { type EndListener, EndNotices, eventsNotified } from './end-notices.js';
+import type { EndListener } from './end-notices.js';
 import { isCommonError } from './errors.js';
-import { type EventRow, HELD_LIMIT_MS, type RawEvent, rawEvent } from './event-rows.js';
+import { EventReads } from './event-reads.js';
+import type { EventRow, RawEvent } from './event-rows.js';
 import { JobNotices } from './job-notices.js';
 import { countsByType, idsAt } from './lists.js';
 import { lateEvents } from './open-transactions.js';
 import type { SqlResult } from './pg-driver.js';
-import { type EventCursor, eventCursorOf, positionOf, positionUpTo, timeOfMoment } from './positions.js';
+import { positionOf } from './positions.js';
 import { REPLACED } from './replaced-functions.js';
 import { asStored, asStoredEntry, withText, withTexts } from './stored-form.js';
 import { decodeRows, encodeParams, unwrapText, unwrapValue, wrapText } from './text.js';
@@ -40,19 +41,8 @@ interface OpenBackend extends IQueueBackend {
   ): ReturnType<Command<'moveToActive'>>;
 }
 
-/** Number of events that one statement reads. */
-const PAGE = 1000;
-/** Pause before events are read again that an open transaction holds back. */
-const HELD_MS = 10;
-/** Longest wait for a notification, after which events are read in any case. */
-const LONGEST_WAIT_MS = 10_000;
 /** Pause before a worker asks again for a job that a limit of its queue holds back. */
 const LIMITED_MS = 1000;
-
-const EVENT_COLUMNS = `queue, horizon::text AS horizon, id::text AS id, event, data, created_at_ms::text AS at,
-  (horizon <= pg_snapshot_xmin(pg_current_snapshot())::text::bigint
-    OR created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}) AS "isSafe",
-  horizon > pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "isBehind"`;
 
 /** Writes an event, and returns its place. */
 const PUBLISH = `SELECT horizon::text AS horizon, id::text AS id, created_at_ms::text AS at
@@ -79,10 +69,10 @@ export class SqlBackend extends Base {
   offsetMs: () => number = () => 0;
   /** The last command for each job whose commands keep their order. */
   readonly #tails = new Map<string, Promise<unknown>>();
-  #wakes = new Set<() => void>();
+  readonly #wakes = new Set<() => void>();
   readonly #batched: BatchedCommands | undefined;
   readonly #jobNotices: JobNotices;
-  #ends: EndNotices | undefined;
+  readonly #events: EventReads;
 
   constructor(
     connection: SharedConnection,
@@ -98,6 +88,14 @@ export class SqlBackend extends Base {
     this.#prefix = prefix;
     this.#options = options;
     this.#jobNotices = new JobNotices(connection.database, this.qualifiedName);
+    this.#events = new EventReads({
+      database: connection.database,
+      queue: this.qualifiedName,
+      isOrdered: !UNORDERED_QUEUES.has(name),
+      query: (text, params) => this.query(text, params),
+      isOver: () => this.#isOver,
+      onLate: () => void this.#reportLate(),
+    });
     if (connection.database.sharesStatements) this.#batched = this.#newBatches();
   }
 
@@ -357,90 +355,26 @@ export class SqlBackend extends Base {
   }
 
   override async readEvents(from: string, blockMs: number): ReturnType<Command<'readEvents'>> {
-    const events = await (this.#ends === undefined
-      ? this.eventsAfter([{ queue: this.#name, after: from }], PAGE, blockMs || 5000).then(([list]) => list)
-      : this.#eventsWhenDue(this.#ends, from, blockMs || 5000));
-    return events === undefined || events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
+    const events = await this.#events.after(from, blockMs || 5000);
+    return events.length === 0 ? (null as never) : ([['events', events]] as never); // BullMQ's type of the answer
   }
 
   /** Calls a listener with the ids of jobs that have ended. From then on, other events are read a while later. */
   noticeEnds(listener: EndListener): void {
-    this.#ends = new EndNotices(this.sql.database, this.qualifiedName, listener);
+    this.#events.noticeEnds(listener);
   }
 
-  async #eventsWhenDue(ends: EndNotices, from: string, blockMs: number): Promise<RawEvent[] | undefined> {
-    await this.sql.database.ready();
-    const isUrgent = await ends.due(blockMs);
-    if (this.#isOver) return undefined;
-    try {
-      const queue = this.qualifiedName;
-      const { events, isHeld } = await this.#read([queue], [await this.#cursor(queue, from)], PAGE);
-      if (isHeld) ends.again(isUrgent, HELD_MS);
-      if (events[0]?.length === PAGE) ends.again(true, 0);
-      return events[0];
-    } catch (error) {
-      ends.again(true, 0);
-      throw error;
-    }
-  }
-
-  /**
-   * Returns the events after positions of several queues, in the order of their transactions. An event is left out while an
-   * earlier transaction is open, whose events would come before it. Waits up to `blockMs` for the first event.
-   */
-  async eventsAfter(
+  /** Returns the events after positions of several queues, waiting up to `blockMs` for the first one. */
+  eventsAfter(
     places: readonly { readonly queue: string; readonly after: string }[],
     limit: number,
     blockMs = 0,
   ): Promise<RawEvent[][]> {
-    const queues = places.map(({ queue }) => `${this.#prefix}:${queue}`);
-    const deadline = performance.now() + blockMs;
-    if (blockMs > 0) await this.sql.database.ready().then(() => this.sql.database.listen('bullmq_events'));
-    const cursors = await Promise.all(
-      places.map(({ after }, index) => this.#cursor(queues[index] ?? '', after)),
-    );
-    const names = new Set(queues);
-    for (;;) {
-      const notified = eventsNotified(this.sql.database, blockMs > 0 ? names : undefined, this.#wakes);
-      try {
-        const found = await this.#read(queues, cursors, limit);
-        const leftMs = deadline - performance.now();
-        if (found.events.some((list) => list.length > 0) || leftMs <= 0 || this.#isOver) return found.events;
-        await notified.within(Math.min(leftMs, found.isHeld ? HELD_MS : LONGEST_WAIT_MS), found.isHeld);
-        if (this.#isOver) return found.events;
-      } finally {
-        notified.stop();
-      }
-    }
-  }
-
-  async #read(
-    queues: readonly string[],
-    cursors: readonly EventCursor[],
-    limit: number,
-  ): Promise<{ events: RawEvent[][]; isHeld: boolean }> {
-    const text = `SELECT place.index::int AS index, e.* FROM unnest($1::text[], $2::bigint[], $3::bigint[])
-        WITH ORDINALITY AS place (queue, horizon, id, index)
-      CROSS JOIN LATERAL (SELECT ${EVENT_COLUMNS} FROM umbel_event
-        WHERE umbel_event.queue = place.queue AND (umbel_event.horizon, umbel_event.id) > (place.horizon, place.id)
-        ORDER BY umbel_event.horizon, umbel_event.id LIMIT $4) AS e`;
-    const { rows } = await this.query(text, [
-      queues,
-      cursors.map(({ horizon }) => horizon),
-      cursors.map(({ id }) => id),
+    return this.#events.afterAll(
+      places.map(({ queue, after }) => ({ queue: `${this.#prefix}:${queue}`, after })),
       limit,
-    ]);
-    const events: RawEvent[][] = queues.map(() => []);
-    const isHeld: boolean[] = queues.map(() => false);
-    let isLate = false;
-    for (const row of rows as (EventRow & { index: number })[]) {
-      const at = row.index - 1;
-      if (!row.isSafe) isHeld[at] = true;
-      else if (row.isBehind) isLate = true;
-      if (isHeld[at] !== true) events[at]?.push(rawEvent(row));
-    }
-    if (isLate) void this.#reportLate();
-    return { events, isHeld: isHeld.includes(true) };
+      blockMs,
+    );
   }
 
   /** Emits an error that names the transaction for which events were read late. The app logs it. */
@@ -449,22 +383,6 @@ export class SqlBackend extends Base {
     const emitter = this as unknown as EventEmitter; // as BullMQ's backend is
     if (message !== undefined && emitter.listenerCount('error') > 0)
       emitter.emit('error', new Error(message));
-  }
-
-  async #cursor(queue: string, from: string): Promise<EventCursor> {
-    if (from === '$') {
-      const text = `SELECT GREATEST(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, (SELECT max(horizon)
-        FROM umbel_event WHERE queue = $1
-          AND created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}))::text AS horizon`;
-      const { rows } = await this.query(text, [queue]);
-      return eventCursorOf(positionUpTo(rows[0].horizon, 0)) ?? START;
-    }
-    const cursor = eventCursorOf(from);
-    if (cursor !== undefined) return cursor;
-    const text = `SELECT horizon::text AS horizon, id::text AS id FROM umbel_event
-      WHERE queue = $1 AND created_at_ms <= $2 ORDER BY horizon DESC, id DESC LIMIT 1`;
-    const { rows } = await this.query(text, [queue, timeOfMoment(from)]);
-    return (rows as EventCursor[])[0] ?? START;
   }
 
   get #isOver(): boolean {
@@ -484,7 +402,7 @@ export class SqlBackend extends Base {
 
   #endWaits(): void {
     for (const wake of this.#wakes) wake();
-    this.#ends?.stop();
+    this.#events.stop();
     this.#jobNotices.stop();
   }
 
@@ -567,8 +485,6 @@ export class SqlBackend extends Base {
     if (tail !== undefined) await tail;
   }
 }
-
-const START: EventCursor = { horizon: '0', id: '0' };
 
 /** SQLSTATE for a row that refers to a missing one. */
 const FOREIGN_KEY = '23503';

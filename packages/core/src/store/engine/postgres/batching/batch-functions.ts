@@ -145,9 +145,10 @@ const CLAIMS = `
          FOR UPDATE SKIP LOCKED LIMIT cardinality(v_tokens)
       );
     END IF;
-    -- A claim may find a job that was added after it was sent.
+    -- A claim may have waited for other transactions, and find a job that was added after it was sent.
     FOR v_at IN 1 .. cardinality(v_ids) LOOP
-      UPDATE job SET state = 'active', lock_token = v_tokens[v_at], locked_until_ms = p_now + p_lock_ms,
+      UPDATE job SET state = 'active', lock_token = v_tokens[v_at],
+          locked_until_ms = GREATEST(p_now, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) + p_lock_ms,
           processed_at_ms = GREATEST(p_now, LEAST(added_at_ms, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)),
           processed_by = p_name, attempts_started = attempts_started + 1
        WHERE queue = p_queue AND id = v_ids[v_at]
