@@ -10,11 +10,12 @@ import { killRedis } from './faults/kill-redis.js';
 import { killWorker } from './faults/kill-worker.js';
 import { cutConnection, refusals, slowReplies } from './faults/network.js';
 import { poisonDeaths } from './faults/poison-deaths.js';
-import { cutSessions, restartPostgres } from './faults/postgres.js';
+import { cutSessions, lockTable, readOnly, restartPostgres } from './faults/postgres.js';
 import { demandReplicas, fillMemory } from './faults/refuse-writes.js';
 import { revoke } from './faults/revoke.js';
 import { rollDeployments } from './faults/roll-deployments.js';
 import { sendDuplicates } from './faults/send-duplicates.js';
+import { PostgresProxy } from './postgres/proxy.js';
 import { type PostgresStore, startPostgresStore } from './postgres/server.js';
 import { ClusterStore } from './redis/cluster.js';
 import { RedisProxy } from './redis/proxy.js';
@@ -90,15 +91,16 @@ export const SCENARIOS = {
   },
 
   /** Connections that break, replies that are late, commands that are refused. */
-  async network({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
-    const proxy = new RedisProxy(store.port);
+  async network({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
+    const proxy =
+      store.kind === 'redis' ? new RedisProxy(store.port) : new PostgresProxy(store.connection.url);
     const url = await proxy.listen();
     return {
       store,
       proxy: { connection: { url }, close: () => proxy.close() },
       faults: [
-        refusals(proxy, every(2, 5, haste)),
+        refusals(proxy, kind, every(2, 5, haste)),
         cutConnection(proxy, 'cut-before', every(1, 4, haste)),
         cutConnection(proxy, 'cut-after', every(1, 4, haste)),
         slowReplies(proxy, every(4, 10, haste)),
@@ -165,11 +167,15 @@ export const SCENARIOS = {
   },
 
   /** A store that answers and refuses writes for longer than a lock: no handler has to run again. */
-  async refused({ haste }: SceneOptions): Promise<Scene> {
-    const store = await startStore();
+  async refused({ haste, store: kind, folder }: SceneOptions): Promise<Scene> {
+    const store = await startServer(kind, folder);
+    const often = every(4, 10, haste);
     return {
       store,
-      faults: [fillMemory(store, every(4, 10, haste)), demandReplicas(store, every(4, 10, haste))],
+      faults:
+        store.kind === 'redis'
+          ? [fillMemory(store, often), demandReplicas(store, often)]
+          : [readOnly(store, often), lockTable(store, often)],
       workflowsPerStrike: 15,
       mayReject: true,
       recoveries: 2,
@@ -229,7 +235,7 @@ export const SCENARIOS = {
 };
 
 /** Scenarios whose faults are those of Redis. */
-const REDIS_ONLY: ReadonlySet<string> = new Set<ScenarioName>(['redis', 'network', 'refused', 'cluster']);
+const REDIS_ONLY: ReadonlySet<string> = new Set<ScenarioName>(['redis', 'cluster']);
 
 /** Returns whether a scenario can run on a store. */
 export function isOn(scenario: ScenarioName, store: StoreName): boolean {

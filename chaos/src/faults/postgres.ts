@@ -1,5 +1,6 @@
-/** A PostgreSQL that restarts, and one that ends its sessions. */
+/** A PostgreSQL that restarts, that ends its sessions, and that takes no writes. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import type { PostgresStore } from '../postgres/server.js';
 import { type Fault, pause } from './fault.js';
 
@@ -51,6 +52,51 @@ export function cutSessions(store: PostgresStore, everyMs: Fault['everyMs']): Fa
       const detail = `${count} sessions, ${which}`;
       history.note({ event: 'fault', fault: 'cut-sessions', target: 'store', since, detail });
       return true;
+    },
+  };
+}
+
+/** The server refuses writes for 0.5 to 3 times the lock, as one that only reads after a failover. */
+export function readOnly(store: PostgresStore, everyMs: Fault['everyMs']): Fault {
+  return withoutWrites('read-only', store, everyMs, {
+    begin: ['ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()'],
+    end: ['ALTER SYSTEM RESET default_transaction_read_only', 'SELECT pg_reload_conf()'],
+  });
+}
+
+/** Writes wait for 0.5 to 3 times the lock, as while an administrator changes the table of jobs. */
+export function lockTable(store: PostgresStore, everyMs: Fault['everyMs']): Fault {
+  return withoutWrites('locked-table', store, everyMs, {
+    begin: ['BEGIN', 'LOCK TABLE umbel.job IN SHARE MODE'],
+    end: ['COMMIT'],
+  });
+}
+
+function withoutWrites(
+  name: string,
+  store: PostgresStore,
+  everyMs: Fault['everyMs'],
+  statements: { readonly begin: readonly string[]; readonly end: readonly string[] },
+): Fault {
+  return {
+    name,
+    everyMs,
+    async strike({ history, lockMs }, random, signal) {
+      const forMs = random.between(0.5, 3) * lockMs;
+      return store.exclusively(async () => {
+        const client = new pg.Client({ connectionString: store.server.url });
+        await client.connect();
+        const since = Date.now();
+        try {
+          for (const statement of statements.begin) await client.query(statement);
+          await pause(forMs, signal);
+          for (const statement of statements.end) await client.query(statement);
+        } finally {
+          await client.end();
+        }
+        history.note({ event: 'fault', fault: name, target: 'store', since, runsAgain: false });
+        return true;
+      });
     },
   };
 }

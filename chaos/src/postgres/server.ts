@@ -7,6 +7,7 @@ import { postgresReader } from './stored-state.js';
 
 export interface PostgresStore extends CampaignStore {
   readonly kind: 'postgres';
+  readonly connection: { readonly url: string };
   readonly server: PostgresServer;
   /** Runs faults of the server one after the other: none can strike a server that another one restarts. */
   exclusively<T>(strike: () => Promise<T>): Promise<T>;

@@ -1,67 +1,14 @@
-/** A TCP proxy between workers and Redis, which does to requests and replies what networks and servers do. */
-import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
+/** What a proxy does to the requests and replies of Redis. */
+import type { Socket } from 'node:net';
+import { joined, type Meddler, type Mischief, StoreProxy } from '../proxy.js';
 import { commandOf, FrameCutter } from './frames.js';
-
-export type Mischief =
-  /** The connection breaks, and the request has not arrived. */
-  | { readonly kind: 'cut-before' }
-  /** The request has arrived, and the connection breaks before the reply. */
-  | { readonly kind: 'cut-after' }
-  /** The reply is late, and those after it. */
-  | { readonly kind: 'slow'; readonly ms: number }
-  /** The server refuses the request. */
-  | { readonly kind: 'refuse'; readonly message: string };
-
-/** What is to be done to a request, if anything. */
-export type Meddler = (command: string) => Mischief | undefined;
 
 /** Not refused: a connection that cannot be set up is another fault. */
 const OF_CONNECTION = new Set(['HELLO', 'AUTH', 'SELECT', 'CLIENT', 'INFO', 'PING', 'QUIT', 'COMMAND']);
 
-export class RedisProxy {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  readonly #meddlers = new Set<Meddler>();
-
+export class RedisProxy extends StoreProxy {
   constructor(port: number) {
-    this.#server = createServer((client) => {
-      const upstream = createConnection(port, '127.0.0.1');
-      for (const socket of [client, upstream]) {
-        this.#sockets.add(socket);
-        socket.setNoDelay(true);
-        socket.on('close', () => this.#sockets.delete(socket));
-      }
-      join(client, upstream, (command) => this.#mischief(command));
-    });
-  }
-
-  async listen(): Promise<string> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    return `redis://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  /** Lets `meddler` decide what becomes of each request, until the function that is given is called. */
-  meddle(meddler: Meddler): () => void {
-    this.#meddlers.add(meddler);
-    return () => {
-      this.#meddlers.delete(meddler);
-    };
-  }
-
-  close(): void {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  #mischief(command: string): Mischief | undefined {
-    if (OF_CONNECTION.has(command)) return undefined;
-    for (const meddler of this.#meddlers) {
-      const mischief = meddler(command);
-      if (mischief !== undefined) return mischief;
-    }
-    return undefined;
+    super(`redis://127.0.0.1:${port}`, relay);
   }
 }
 
@@ -74,17 +21,14 @@ interface Pending {
   readonly mischief?: Mischief | undefined;
 }
 
-function join(client: Socket, upstream: Socket, meddler: Meddler): void {
+function relay(client: Socket, upstream: Socket, meddler: Meddler): void {
   const pending: Pending[] = [];
   const requests = new FrameCutter();
   const replies = new FrameCutter();
   let isInTransaction = false;
   /** One of the commands of the transaction was refused. */
   let isSpoilt = false;
-  const cut = () => {
-    client.destroy();
-    upstream.destroy();
-  };
+  const cut = joined(client, upstream);
   /** Replies keep their order: what the proxy answers itself waits for those before it. */
   const answer = () => {
     for (let first = pending[0]; first?.own !== undefined; first = pending[0]) {
@@ -96,7 +40,7 @@ function join(client: Socket, upstream: Socket, meddler: Meddler): void {
     for (const request of requests.push(chunk)) {
       const command = commandOf(request);
       const isOfTransaction = OF_TRANSACTION.has(command);
-      const mischief = meddler(command);
+      const mischief = OF_CONNECTION.has(command) ? undefined : meddler(command);
       if (mischief?.kind === 'cut-before') return cut();
       // As a server does it: it takes note of the command, and refuses the transaction at its end.
       if (mischief?.kind === 'refuse' && !isOfTransaction) {
@@ -133,10 +77,6 @@ function join(client: Socket, upstream: Socket, meddler: Meddler): void {
       answer();
     }
   });
-  for (const socket of [client, upstream]) {
-    socket.on('error', cut);
-    socket.on('close', cut);
-  }
 }
 
 const OF_TRANSACTION = new Set(['MULTI', 'EXEC', 'DISCARD']);
