@@ -157,6 +157,28 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     ]);
   });
 
+  test('a sweep leaves a job whose lock was renewed since the last one, and does nothing if it had to wait', async () => {
+    const { worker, other } = await activeJobs('a', 'b');
+    const sweep = (now: number) =>
+      worker.query(`SELECT id FROM umbel_recover_stalled('q', 5, ${now}, 10) AS t(id)`);
+    await sweep(2000);
+    await worker.query(`SELECT extend_lock('q', 'a', 'token of a', 1000, 2001)`);
+    await worker.query(`SELECT umbel_extend_locks('q', '{b}', '{token of b}', 1000, 2001)`);
+    expect((await sweep(5000)).rows).toEqual([]); // marks them again
+    await worker.query('SET lock_timeout = 0');
+    await other.query('BEGIN');
+    await other.query('LOCK TABLE job IN SHARE MODE');
+    const late = sweep(6000);
+    await vi.waitFor(async () => {
+      const waiting = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%5, 6000,%'
+        AND clock_timestamp() - query_start > interval '1.1 s'`;
+      expect((await client().query(waiting)).rows).toHaveLength(1);
+    });
+    await other.query('COMMIT');
+    expect((await late).rows).toEqual([]);
+    expect((await sweep(6000)).rows).toEqual([{ id: 'a' }, { id: 'b' }]);
+  });
+
   test('a renewal of locks skips a job that a commit has locked, and names it and those that are lost', async () => {
     const { worker, other, lock } = await activeJobs('a', 'b', 'c');
     await lock('b');

@@ -16,7 +16,8 @@ export function sqlPrimitives(backend: SqlBackend): Primitives {
     async takeLock(id, token, starts, durationMs) {
       const now = Math.round(systemClock.now() - backend.offsetMs());
       const { rows } = await backend.query(
-        `UPDATE job SET lock_token = $3, locked_until_ms = $5::bigint + $6::bigint
+        `UPDATE job SET lock_token = $3, locked_until_ms = $5::bigint + $6::bigint,
+            stalled_marked = false
           WHERE queue = $1 AND id = $2 AND state = 'active' AND attempts_started = $4
             AND (lock_token IS NULL OR lock_token = $3 OR locked_until_ms < $5::bigint) RETURNING id`,
         [qualifiedName, id, token, starts, now, Math.round(durationMs)],

@@ -81,7 +81,8 @@ END;
 $$;
 
 -- BullMQ's sweep waits for the row of each active job while it holds others, so it deadlocks with commits. A row that is
--- locked belongs to a worker that is alive, and the next sweep looks at it.
+-- locked belongs to a worker that is alive, and the next sweep looks at it. Renewals of locks may have waited for the table
+-- as long as a sweep: they come first.
 CREATE OR REPLACE FUNCTION umbel_recover_stalled(
   p_queue text, p_max_stalled integer, p_now bigint, p_interval bigint
 ) RETURNS SETOF text
@@ -90,7 +91,10 @@ DECLARE
   v_job record;
   v_isfinal boolean;
   v_wakes boolean := false;
+  v_since timestamptz := clock_timestamp();
 BEGIN
+  LOCK TABLE job IN ROW EXCLUSIVE MODE;
+  IF clock_timestamp() - v_since > interval '1 second' THEN RETURN; END IF;
   INSERT INTO meta (queue, field, value) VALUES (p_queue, 'stalled-check', p_now::text)
   ON CONFLICT (queue, field) DO UPDATE SET value = EXCLUDED.value WHERE meta.value::bigint + p_interval <= p_now;
   IF NOT FOUND THEN RETURN; END IF;
@@ -122,6 +126,22 @@ BEGIN
 END;
 $$;
 
+-- BullMQ leaves the mark of a sweep on a job whose lock is renewed, so that the first sweep after an outage recovers it. On
+-- Redis a job has the time between two sweeps to renew its lock.
+CREATE OR REPLACE FUNCTION extend_lock(
+  p_queue text, p_id text, p_token text, p_lock_ms bigint, p_now bigint
+) RETURNS integer
+LANGUAGE plpgsql ${INDEXED} AS $$
+DECLARE
+  v_updated integer;
+BEGIN
+  UPDATE job SET locked_until_ms = p_now + p_lock_ms, stalled_marked = false
+   WHERE queue = p_queue AND id = p_id AND state = 'active' AND lock_token = p_token;
+  GET DIAGNOSTICS v_updated = ROW_COUNT;
+  RETURN v_updated;
+END;
+$$;
+
 -- BullMQ's renewal of several locks waits for one row while it holds others, in no order. This one skips rows that are
 -- locked, and returns their jobs with those whose lock is lost.
 CREATE OR REPLACE FUNCTION umbel_extend_locks(
@@ -132,7 +152,7 @@ BEGIN
   FOR v_at IN 1 .. cardinality(p_ids) LOOP
     PERFORM 1 FROM job WHERE queue = p_queue AND id = p_ids[v_at] FOR UPDATE SKIP LOCKED;
     IF FOUND THEN
-      UPDATE job SET locked_until_ms = p_now + p_lock_ms
+      UPDATE job SET locked_until_ms = p_now + p_lock_ms, stalled_marked = false
        WHERE queue = p_queue AND id = p_ids[v_at] AND state = 'active' AND lock_token = p_tokens[v_at];
     END IF;
     IF NOT FOUND THEN RETURN NEXT p_ids[v_at]; END IF;
