@@ -61,6 +61,7 @@ export function readOnly(store: PostgresStore, everyMs: Fault['everyMs']): Fault
   return withoutWrites('read-only', store, everyMs, {
     begin: ['ALTER SYSTEM SET default_transaction_read_only = on', 'SELECT pg_reload_conf()'],
     end: ['ALTER SYSTEM RESET default_transaction_read_only', 'SELECT pg_reload_conf()'],
+    mayRunAgain: false,
   });
 }
 
@@ -69,6 +70,7 @@ export function lockTable(store: PostgresStore, everyMs: Fault['everyMs']): Faul
   return withoutWrites('locked-table', store, everyMs, {
     begin: ['BEGIN', 'LOCK TABLE umbel.job IN SHARE MODE'],
     end: ['COMMIT'],
+    mayRunAgain: true, // renewals of locks wait, too: it is like a server that stands still
   });
 }
 
@@ -76,7 +78,11 @@ function withoutWrites(
   name: string,
   store: PostgresStore,
   everyMs: Fault['everyMs'],
-  statements: { readonly begin: readonly string[]; readonly end: readonly string[] },
+  {
+    begin,
+    end,
+    mayRunAgain,
+  }: { readonly begin: readonly string[]; readonly end: readonly string[]; readonly mayRunAgain: boolean },
 ): Fault {
   return {
     name,
@@ -88,13 +94,19 @@ function withoutWrites(
         await client.connect();
         const since = Date.now();
         try {
-          for (const statement of statements.begin) await client.query(statement);
+          for (const statement of begin) await client.query(statement);
           await pause(forMs, signal);
-          for (const statement of statements.end) await client.query(statement);
+          for (const statement of end) await client.query(statement);
         } finally {
           await client.end();
         }
-        history.note({ event: 'fault', fault: name, target: 'store', since, runsAgain: false });
+        history.note({
+          event: 'fault',
+          fault: name,
+          target: 'store',
+          since,
+          ...(!mayRunAgain && { runsAgain: false }),
+        });
         return true;
       });
     },
