@@ -4,6 +4,9 @@ import { IS_LONG, sized } from '../../test/support/length.js';
 import { findPostgres } from '../../test/support/postgres-server.js';
 import { nothingIsLost, PATIENCE_MS } from './support/program.js';
 
+/** Each commit is on disk, and commits are made one after the other: on a slow disk, a lock of two seconds is too short. */
+const SLOW_COMMITS = ['--lock-ms', '5000'];
+
 const isListed = process.env.UMBEL_ENGINES?.split(',').includes('postgres') === true;
 
 describe.runIf((isListed || IS_LONG) && findPostgres() !== undefined)('on PostgreSQL', () => {
@@ -41,5 +44,14 @@ describe.runIf((isListed || IS_LONG) && findPostgres() !== undefined)('on Postgr
       timeout: PATIENCE_MS,
     },
     () => nothingIsLost('revoke', 36, ['revoke', 'kill-worker', 'cut-sessions'], 'postgres'),
+  );
+
+  test.runIf(IS_LONG).each([
+    { scenario: 'network', faults: ['refuse', 'cut-before', 'cut-after', 'slow', 'kill-worker'] },
+    { scenario: 'refused', faults: ['read-only', 'locked-table'] },
+    { scenario: 'deploy', faults: ['deployment', 'kill-worker'] },
+    { scenario: 'timed', faults: ['kill-worker', 'cut-sessions'] },
+  ] as const)('nothing is lost in the scenario $scenario', { timeout: PATIENCE_MS }, ({ scenario, faults }) =>
+    nothingIsLost(scenario, 36, faults, 'postgres', SLOW_COMMITS),
   );
 });

@@ -24,8 +24,9 @@ export async function nothingIsLost(
   workflows: number,
   faults: readonly string[],
   store: StoreName = 'redis',
+  more: readonly string[] = [],
 ): Promise<void> {
-  const { code, report } = await campaign(scenario, workflows, store);
+  const { code, report } = await campaign(scenario, workflows, store, more);
   expect(report.violations).toEqual([]);
   expect(report.workflows).toBe(workflows);
   const struck = report.strikes.filter(({ count }) => count > 0).map(({ name }) => name);
@@ -37,11 +38,14 @@ async function campaign(
   scenario: ScenarioName,
   workflows: number,
   store: StoreName,
+  more: readonly string[],
 ): Promise<{ code: number | null; report: CampaignReport }> {
   const folder = mkdtempSync(join(tmpdir(), 'umbel-chaos-test-'));
   const which = ['--store', store, '--scenario', scenario, '--workflows', `${workflows}`, '--folder', folder];
   const program = join(quickly(built), 'chaos/src/main.js');
-  const child = spawn(process.execPath, [program, ...which, ...SHORT], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [program, ...which, ...SHORT, ...more], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const exited = once(child, 'exit');
   const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = (await exited) as [number | null];
