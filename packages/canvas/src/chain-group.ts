@@ -33,7 +33,7 @@ export interface ChainFunction {
   /**
    * Runs the steps in sequence. If a step fails, later steps do not run, and the run fails with that error.
    *
-   * Chains inside chains are spliced in. A chain of one step is that step.
+   * Chains inside chains are flattened. A chain of one step is that step.
    * @throws {CanvasError} if there is no step, or an argument is not a step.
    */
   <In, First extends AnyResult, Rest extends readonly unknown[]>(

@@ -71,7 +71,7 @@ class JsonPath {
     return this.value;
   }
 
-  /** The same place, one expression further down. */
+  /** Returns this value, one expression deeper. */
   deeper(): JsonPath {
     return new JsonPath(this.value, this.path, this.depth + 1);
   }
@@ -98,7 +98,7 @@ class JsonPath {
   }
 }
 
-/** The end of a long text: of a path, that is where the fault is. */
+/** Returns the end of a long text: the end of a path shows where the fault is. */
 function shown(text: string): string {
   return text.length > SHOWN_CHARACTERS ? `…${text.slice(-SHOWN_CHARACTERS)}` : text;
 }

@@ -323,7 +323,7 @@ export interface DiscardCounts {
   /** Number of jobs that were removed; with `dryRun`, that would be removed. */
   readonly discarded: number;
   readonly skipped: readonly SkippedLetter[];
-  /** As in `ReplayCounts`. */
+  /** Jobs that were not removed, each with the reason. */
   readonly cursor?: string;
 }
 

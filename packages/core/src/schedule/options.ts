@@ -62,7 +62,7 @@ export interface ScheduleRules {
   /**
    * How to handle occurrences that were missed because no worker ran for more than a minute. `'one'` (the default) fires
    * the latest of them, unless a later occurrence is due too. `'skip'` fires none. `'all'` fires each, at most the latest
-   * 1,000. Occurrences in a pause are never caught up with.
+   * 1,000. Occurrences in a pause never fire.
    */
   catchUp?: CatchUp | undefined;
   /**

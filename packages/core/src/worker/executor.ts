@@ -367,7 +367,7 @@ export class Executor {
     }
   }
 
-  /** Notes a failed job in the search index. */
+  /** Adds a failed job to the search index. */
   async #noteError({ queue, id }: ActiveJob, error: ErrorRecord): Promise<void> {
     const { tags, runtime, onError } = this.#dependencies;
     if (!tags.hasTerms || queue === INTERNAL_QUEUE) return;

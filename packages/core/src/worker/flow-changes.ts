@@ -271,7 +271,7 @@ export class JobFlowChanges implements FlowChanges {
     return { options, headers };
   }
 
-  /** Returns the checked node with headers, tags and links, and notes its labels with those of the run. */
+  /** Returns the checked node with headers, tags and links, and stores its labels with those of the run. */
   async #prepare(filled: JobNode): Promise<JobNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
     const { id, queue } = this.#job;
