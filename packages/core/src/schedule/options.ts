@@ -45,6 +45,7 @@ export type ScheduleOptions = ScheduleRules &
       }
   );
 
+/** Options of a schedule besides `cron` and `every`. */
 export interface ScheduleRules {
   /** The time zone of `cron` and `except`, such as `'Europe/Zurich'`. Default `'UTC'`. */
   tz?: string | undefined;
@@ -74,6 +75,7 @@ export interface ScheduleRules {
   overlap?: Overlap | undefined;
 }
 
+/** A day of the week. */
 export type Weekday = (typeof WEEKDAYS)[number];
 
 /** Days without occurrences, in the time zone of the schedule. */
