@@ -114,6 +114,9 @@ export function addsCalls(command: string): boolean {
 /** Scripts that hand out jobs, with the index of their key `marker`, which wakes a worker. */
 const MARKERS: Readonly<Record<string, number>> = { moveToActive: 11, moveToDelayed: 1, moveToFinished: 14 };
 
+/** The script that commits the end of a job; its argument 6 tells whether to hand out the next job. */
+const COMMIT = 'moveToFinished';
+
 /** Returns whether a script hands out jobs. */
 export function claimsJobs(command: string): boolean {
   return Object.hasOwn(MARKERS, command);
@@ -169,9 +172,13 @@ local function errorOf(failure)
   return { err = 'ERR ' .. tostring(failure) }
 end`;
 
-/** Runs the calls of a batch, each with the function of its script. */
+/**
+ * Runs the calls of a batch, each with the function of its script. A commit that found no next job in its queue is followed
+ * by others that would find none either, so they do not look, except the last one of a run, which finds what these commits
+ * have released.
+ */
 const RUN_CALLS = `
-local batch, answers, claimed, at = ARGV, {}, {}, 1
+local batch, answers, claimed, vain, at = ARGV, {}, {}, {}, 1
 while at <= #batch do
   local number, keyCount, callCount = tonumber(batch[at]), tonumber(batch[at + 1]), tonumber(batch[at + 2])
   local run, marker = commands[number], markers[number]
@@ -188,7 +195,13 @@ while at <= #batch do
   fill(constant)
   for call = 1, callCount do
     fill(varying)
+    local looks = commits[number] and args[6] == '1'
+    if looks and vain[keys[marker]] and call < callCount then args[6] = '0' end
     local isDone, answer = pcall(run, keys, args)
+    if looks then
+      args[6] = '1'
+      vain[keys[marker]] = isDone and answer == 0
+    end
     if isDone then
       if answer == nil then
         answer = false
@@ -224,6 +237,7 @@ export function batchScript(scripts: readonly NamedScript[]): string | undefined
     if (parts.flags !== '') flags = parts.flags;
     texts.push(`markers[#commands + 1] = ${MARKERS[command] ?? 'nil'}
 adds[#commands + 1] = ${addsCalls(command)}
+commits[#commands + 1] = ${command === COMMIT}
 commands[#commands + 1] = (function()
 ${SHARED}
 ${parts.functions}
@@ -232,5 +246,5 @@ ${parts.body}
 end
 end)()`);
   }
-  return `${flags}local commands, markers, adds = {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
+  return `${flags}local commands, markers, adds, commits = {}, {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
 }
