@@ -250,8 +250,11 @@ function notesJob({ command, args, keyCount }: ScriptCall): boolean {
 /** Tells what the batch script adds to the answer of a claimed job (see `batchScript`). */
 function tellDetails([, id, , , results, last]: unknown[], onClaim: ClaimListener): void {
   const childResults = Array.isArray(results) ? (results as string[]) : undefined;
+  const noneFailed = childResults !== undefined && childResults.length % 2 === 1;
+  if (noneFailed) childResults.pop();
   const isLast = last !== undefined;
-  onClaim(String(id), isLast || childResults !== undefined ? { childResults, isLast } : undefined);
+  const details = { childResults, ...(noneFailed && { noneFailed }), isLast };
+  onClaim(String(id), isLast || childResults !== undefined ? details : undefined);
 }
 
 /** Returns the scripts that calls need, in the order of their names. */

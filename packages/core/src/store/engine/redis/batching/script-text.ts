@@ -122,13 +122,14 @@ export function claimsJobs(command: string): boolean {
   return Object.hasOwn(MARKERS, command);
 }
 
-/** A job with more children reads their results with a command of its own. */
-const MAX_CHILDREN_READ = 20;
+/** A job with more children reads their results with a command of its own. A slice of a large group has 50. */
+const MAX_CHILDREN_READ = 64;
 /** Maximum size of all results of children that a batch reads, in bytes; the last job may exceed it. */
 const MAX_BYTES_READ = 256 * 1024;
 
 /**
- * Returns the results of the children of a claimed job of Umbel that waited for them, as the fifth part of its answer.
+ * Returns the results of the children of a claimed job of Umbel that waited for them, as the fifth part of its answer, with
+ * one more text at their end if none of its children has failed.
  */
 const READ_RESULTS = `
 local room = ${MAX_BYTES_READ}
@@ -139,10 +140,11 @@ local function resultsOf(record, key)
     if record[index] == 'data' then data = record[index + 1] end
   end
   if data == nil or not string.find(data, '"after":', 1, true) then return nil end
-  local count = redis.call('HLEN', key)
+  local count = redis.call('HLEN', key .. ':processed')
   if count == 0 or count > ${MAX_CHILDREN_READ} then return nil end
-  local results = redis.call('HGETALL', key)
+  local results = redis.call('HGETALL', key .. ':processed')
   for index = 2, #results, 2 do room = room - #results[index] end
+  if redis.call('EXISTS', key .. ':failed') == 0 then results[#results + 1] = '' end
   return results
 end`;
 
@@ -208,7 +210,7 @@ while at <= #batch do
       elseif type(answer) == 'table' and type(answer[1]) == 'table' then
         local prefix = string.sub(keys[marker], 1, -#'marker' - 1)
         claimed[keys[marker]] = answer
-        answer[5] = resultsOf(answer[1], prefix .. answer[2] .. ':processed') or false
+        answer[5] = resultsOf(answer[1], prefix .. answer[2]) or false
         answer[1] = cjson.encode(answer[1])
       elseif adds[number] then
         collectNote(keys, args, answer, #answers + 1)
