@@ -17,8 +17,15 @@ const SHRUNK_AT_ONCE = 50;
 const COMPACT_JOBS: Script = {
   name: 'umbel:compactJobs',
   numberOfKeys: 1,
-  lua: `local pending = { unpack(ARGV, 2) }
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {} end
+  lua: `local pending, runs = {}, tonumber(ARGV[1])
+for index = 2, #ARGV do
+  local key = ARGV[index]
+  if index > 1 + runs then
+    pending[#pending + 1] = key
+  elseif redis.call('ZSCORE', KEYS[1], key) then
+    pending[#pending + 1] = string.sub(KEYS[1], 1, -#'completed' - 1) .. key
+  end
+end
 local function isLong(key, field)
   local length = redis.pcall('HSTRLEN', key, field)
   return type(length) ~= 'number' or length > ${COMPACT_BYTES}
@@ -55,8 +62,9 @@ return pending`,
 
 export function redisCompaction(backend: RedisQueueBackend): CompactionPrimitive {
   return {
-    async compactJobs(run, keys) {
-      return (await runScript(backend, COMPACT_JOBS, [backend.toKey('completed'), run, ...keys])) as string[];
+    async compactJobs({ runs, keys }) {
+      const args = [backend.toKey('completed'), runs.length, ...runs, ...keys];
+      return (await runScript(backend, COMPACT_JOBS, args)) as string[];
     },
   };
 }
