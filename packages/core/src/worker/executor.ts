@@ -287,7 +287,7 @@ export class Executor {
   ): Promise<AttemptOutcome> {
     if (this.#dependencies.store.isOutage(error)) {
       await attempt?.endReports();
-      // W6: an outage of the store uses up no attempt.
+      // An outage of the store uses up no attempt (W6 of `docs/reliability.md`).
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     if (error instanceof RetryRequest && !error.isCounted) {
