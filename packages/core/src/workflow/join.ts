@@ -209,13 +209,8 @@ class InputCollector {
       return isSettled ? { ok: true, value } : value;
     };
     const values: unknown[] = [];
-    for (let index = first; index < end && this.#missing === undefined; index += 1) {
-      const id = this.#id(`${list}.${index}`);
-      const value = results.get(id);
-      // Most members have a plain result: waiting for each would take as long as all else about it.
-      const isPlain = value !== undefined && !isSettled && referredMembers(value) === undefined;
-      values.push(isPlain ? value : await outcomeOf(id));
-    }
+    for (let index = first; index < end && this.#missing === undefined; index += 1)
+      values.push(await outcomeOf(this.#id(`${list}.${index}`)));
     for (const id of new Set([...results.keys(), ...failures.keys()])) {
       const position = addedPosition(this.#id(list), id);
       if (position !== undefined) this.#added.push({ position, value: await outcomeOf(id) });
