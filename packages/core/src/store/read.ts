@@ -115,8 +115,47 @@ export async function jobStateOf(access: StoreAccess, place: JobRef): Promise<st
 }
 
 /** Returns whether the store holds the job, readable or not. */
-export async function isHeld(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
-  return (await access.on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
+export async function isHeld(access: JobAccess, place: JobRef): Promise<boolean> {
+  return (await hasRecord(access, place)) || (await storedStateOf(access, place)) !== 'unknown';
+}
+
+/** No job has this name, so the contents of records are left out. */
+const NO_NAME = ' ';
+
+/**
+ * Returns whether the store has a record of the job; false also if it does not tell with one command. A job without a record may
+ * still be in a list of its queue, where a search takes as long as the list is.
+ */
+async function hasRecord(access: JobAccess, { queue, id }: JobRef): Promise<boolean> {
+  const asked = { withState: false, name: NO_NAME };
+  const records = await access.on(queue, async (bull) =>
+    jobRecordsPrimitiveOf(bull.getBackend())?.readRecords([id], asked),
+  );
+  const [record] = records ?? [];
+  return record?.other !== undefined || record?.json !== undefined;
+}
+
+/** Returns the first of some queues that holds a job, readable or not; undefined if none does. Asks all of them at once. */
+export async function queueOfJob(
+  access: JobAccess,
+  queues: readonly string[],
+  id: string,
+): Promise<string | undefined> {
+  const found = await Promise.all(queues.map((queue) => hasRecord(access, { queue, id })));
+  const recorded = queues.find((_, index) => found[index]);
+  if (recorded !== undefined) return recorded;
+  for (const queue of queues) if ((await storedStateOf(access, { queue, id })) !== 'unknown') return queue;
+  return undefined;
+}
+
+/** Returns what each of some queues holds of a job, read at once. */
+export async function jobInQueues(
+  access: StoreAccess,
+  queues: readonly string[],
+  id: string,
+): Promise<readonly ListedRecord[]> {
+  const found = queues.map((queue) => readJobs(access, queue, [id], { withState: true }));
+  return (await Promise.all(found)).flat();
 }
 
 /** Returns why a job failed: as its worker recorded it, else the reason in the store. */
