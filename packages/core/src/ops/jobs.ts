@@ -367,7 +367,8 @@ async function find(store: Store, queues: readonly string[], id: string): Promis
     const state = storedState(known ?? (await storedStateOf(store, job)), job);
     if (state !== undefined) return { job, state };
   }
-  for (const queue of queues) {
+  for (const [index, queue] of queues.entries()) {
+    if (records[index]?.state === 'unknown') continue;
     const job = await unreadableJob(store, { queue, id });
     const state = job && storedState(await storedStateOf(store, { queue, id }), job);
     if (job !== undefined && state !== undefined) return { job, state };

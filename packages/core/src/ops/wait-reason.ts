@@ -9,7 +9,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal } from '../job/states.js';
 import { jobsAhead, waitingJob } from '../store/queues.js';
-import { knownJob, storedStateOf } from '../store/read.js';
+import { knownStanding } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import { childrenOf } from '../store/tree.js';
@@ -84,8 +84,7 @@ async function stepsReason(dependencies: Dependencies, place: JobRef): Promise<W
   const { leaves, isComplete } = await unendedLeaves(dependencies.store, place);
   const [first] = leaves;
   if (first === undefined) return undefined; // the last one has ended meanwhile
-  const job = await knownJob(dependencies.store, first);
-  const state = job === undefined ? 'unknown' : await storedStateOf(dependencies.store, first);
+  const { job, state } = await knownStanding(dependencies.store, first);
   const shown = state === 'prioritized' || state === 'paused' ? 'waiting' : state;
   const reason = job && (await waitReasonOf(dependencies, { job, state: shown }));
   const internal = reason === undefined ? 'an internal job' : 'a step of the workflow';

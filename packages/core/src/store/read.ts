@@ -116,23 +116,22 @@ export async function jobStateOf(access: StoreAccess, place: JobRef): Promise<st
 
 /** Returns whether the store holds the job, readable or not. */
 export async function isHeld(access: JobAccess, place: JobRef): Promise<boolean> {
-  return (await hasRecord(access, place)) || (await storedStateOf(access, place)) !== 'unknown';
+  return (await isFound(access, place)) ?? (await storedStateOf(access, place)) !== 'unknown';
 }
 
 /** No job has this name, so the contents of records are left out. */
 const NO_NAME = ' ';
 
-/**
- * Returns whether the store has a record of the job; false also if it does not tell with one command. A job without a record may
- * still be in a list of its queue, where a search takes as long as the list is.
- */
-async function hasRecord(access: JobAccess, { queue, id }: JobRef): Promise<boolean> {
-  const asked = { withState: false, name: NO_NAME };
+/** Returns whether one command finds the job, without a search in a long list; undefined if no command tells. */
+async function isFound(access: JobAccess, { queue, id }: JobRef): Promise<boolean | undefined> {
+  const asked = { withState: true, name: NO_NAME };
   const records = await access.on(queue, async (bull) =>
     jobRecordsPrimitiveOf(bull.getBackend())?.readRecords([id], asked),
   );
   const [record] = records ?? [];
-  return record?.other !== undefined || record?.json !== undefined;
+  if (record === undefined) return undefined;
+  const { json, other, state = 'unknown' } = record;
+  return json !== undefined || other !== undefined || state !== 'unknown';
 }
 
 /** Returns the first of some queues that holds a job, readable or not; undefined if none does. Asks all of them at once. */
@@ -141,10 +140,11 @@ export async function queueOfJob(
   queues: readonly string[],
   id: string,
 ): Promise<string | undefined> {
-  const found = await Promise.all(queues.map((queue) => hasRecord(access, { queue, id })));
-  const recorded = queues.find((_, index) => found[index]);
-  if (recorded !== undefined) return recorded;
-  for (const queue of queues) if ((await storedStateOf(access, { queue, id })) !== 'unknown') return queue;
+  const found = await Promise.all(queues.map((queue) => isFound(access, { queue, id })));
+  const first = queues.find((_, index) => found[index]);
+  if (first !== undefined) return first;
+  const others = queues.filter((_, index) => found[index] === undefined);
+  for (const queue of others) if ((await storedStateOf(access, { queue, id })) !== 'unknown') return queue;
   return undefined;
 }
 
@@ -425,6 +425,18 @@ export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef
  */
 export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
   return (await readJob(store, place)) ?? unreadableJob(store, place);
+}
+
+/** Returns the readable parts of a job, as `knownJob` does, with BullMQ's state: `'unknown'` if the store does not hold it. */
+export async function knownStanding(
+  store: Store,
+  place: JobRef,
+): Promise<{ readonly job: StoredJob | undefined; readonly state: string }> {
+  const [read] = await readJobs(store, place.queue, [place.id], { withState: true });
+  const job = read?.job ?? (await unreadableJob(store, place));
+  if (job === undefined) return { job, state: 'unknown' };
+  const known = read?.job === undefined ? undefined : read.state;
+  return { job, state: known ?? (await storedStateOf(store, place)) };
 }
 
 /** Returns the readable parts of a job whose record was not found or could not be read, as `knownJob` does. */

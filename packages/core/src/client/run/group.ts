@@ -46,7 +46,7 @@ import {
 import { FOLD, nodeShapeOf, repeated, spanning } from '../../workflow/graph-tally.js';
 import { PROBE, readMembers } from '../../workflow/join.js';
 import type { MemberOutcome, PageEntry, Range } from '../async-result.js';
-import { byPath, type ClassifiedChildren, streamedOf } from './relatives.js';
+import { type ClassifiedChildren, sortedByPath, streamedOf } from './relatives.js';
 
 export interface Group {
   readonly run: string;
@@ -282,7 +282,7 @@ export class LargeGroups {
       childCountsOfAll(this.#store, INTERNAL_QUEUE, open),
       ...ends.map((slice) => childPlaces(this.#store, slice)),
     ]);
-    const members = found.flat().sort(byPath);
+    const members = sortedByPath(found.flat());
     const queues = new Set(members.map(({ queue }) => queue));
     const [samples] = await Promise.all([
       this.#samples(members),
