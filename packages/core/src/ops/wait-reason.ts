@@ -28,6 +28,9 @@ const MAX_READ = 1000;
 /** Maximum number of ids in `WaitReason.jobs`. */
 const MAX_NAMED = 100;
 
+/** A job that was revoked is in its queue until then. */
+const REVOKED = 'It is revoked: it never starts, and ends when a worker takes it.';
+
 /** Returns why the job has not ended; undefined if it has, or if it runs. A late job says since when it waits. */
 export async function waitReasonOf(
   dependencies: Dependencies,
@@ -35,8 +38,10 @@ export async function waitReasonOf(
 ): Promise<WaitReason | undefined> {
   if (isFinal(state)) return undefined;
   if (state === 'active') return stuckReason(dependencies, job);
-  const reason = await reasonToWait(dependencies, { job, state });
-  if (reason === undefined || (state !== 'waiting' && state !== 'delayed')) return reason;
+  const found = await reasonToWait(dependencies, { job, state });
+  const isRevoked = job.envelope?.revoked !== undefined;
+  const reason = found && isRevoked ? { ...found, text: `${found.text} ${REVOKED}` } : found;
+  if (reason === undefined || isRevoked || (state !== 'waiting' && state !== 'delayed')) return reason;
   const lateSince =
     job.queue === INTERNAL_QUEUE ? undefined : await dependencies.conditions.lateSince(job, state);
   if (lateSince === undefined) return reason;

@@ -46,7 +46,7 @@ export function List({ kind }: { readonly kind: Kind }) {
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
         <CopyCommands commands={listCommands(kind, q)} />
-        {kind === 'jobs' && q !== '' && <BulkSearch q={q} />}
+        {kind === 'jobs' && q !== '' && <BulkSearch q={q} actions={data?.actions ?? []} />}
       </Title>
       {kind === 'jobs' && <Operations />}
       <Search key={kind} kind={kind} path={path} q={q} />
