@@ -10,7 +10,6 @@ import {
   InvalidOptionError,
   isUmbelError,
   type JobPage,
-  type ListedJob,
   type StoredState,
 } from '@umbel/core';
 import type { DashboardTarget } from './actions.js';
@@ -70,18 +69,12 @@ function statesOf(
   return CHANGES[action].states.filter((each) => asked?.has(each) !== false && !excludedStates.has(each));
 }
 
-/**
- * Returns the bulk actions that may change a job of a search.
- * @param found A page of the search. If it `isWhole`, there are no other jobs.
- */
-export function bulkActionsOn(
-  search: Search,
-  { items, isWhole }: { readonly items: readonly Pick<ListedJob, 'state'>[]; readonly isWhole: boolean },
-): readonly BulkAction[] {
-  const found = isWhole ? new Set(items.map(({ state }) => state)) : undefined;
-  return (Object.keys(CHANGES) as BulkAction[]).filter((action) =>
-    statesOf(action, search).some((state) => found?.has(state) !== false),
+/** Returns the bulk actions that may change a job of a search, with the states of the jobs that each changes. */
+export function bulkActionsOn(search: Search): Partial<Record<BulkAction, readonly StoredState[]>> {
+  const actions = (Object.keys(CHANGES) as BulkAction[]).map(
+    (action) => [action, statesOf(action, search)] as const,
   );
+  return Object.fromEntries(actions.filter(([, states]) => states.length > 0));
 }
 
 /** An operation as pages see it. */

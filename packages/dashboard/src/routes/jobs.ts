@@ -70,9 +70,7 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     const targetOf = kind === 'jobs' ? jobTarget : runTarget;
     const items = await visibleItems<ListedJob | ListedRun>(dependencies, c, page.items, targetOf);
     if (kind === 'runs') return c.json({ ...page, items });
-    const isWhole = !cursor && page.cursor === undefined && page.notIndexed === undefined;
-    const actions = bulkActionsOn(searchIn(app, q), { items, isWhole });
-    return c.json({ ...page, items, actions });
+    return c.json({ ...page, items, actions: bulkActionsOn(searchIn(app, q)) });
   });
 
   routes.get('/jobs/:id', async (c) => {

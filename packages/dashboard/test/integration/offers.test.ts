@@ -4,7 +4,7 @@ import type { App, JobState } from '@umbel/core';
 import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
-import { actionsOnJob, actionsOnRun } from '../../page/src/parts/offers.js';
+import { actionsOnJob, actionsOnRun, actionsOnSearch } from '../../page/src/parts/offers.js';
 import { dashboard } from '../../src/index.js';
 import { Client } from '../support/client.js';
 
@@ -164,9 +164,11 @@ onEveryEngine(
         ];
         const offered = new Map<string, readonly string[]>();
         for (const q of searches) {
-          const { items, actions } = await client.read<{ items: { state: string }[]; actions: string[] }>(
+          const found = await client.read<Parameters<typeof actionsOnSearch>[0]>(
             `/list/jobs?${new URLSearchParams({ q })}`,
           );
+          const { items } = found;
+          const actions = actionsOnSearch(found, true);
           offered.set(q, actions);
           for (const action of BULK_ACTIONS) {
             const response = await client.get(

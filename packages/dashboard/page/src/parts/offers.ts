@@ -1,5 +1,5 @@
-/** Which actions a job and a run are offered: those that change it in its state. */
-import type { JobDetails, RunDetails } from '../types.js';
+/** Which actions are offered on a job, a run and a search: those that change something. */
+import type { Found, JobDetails, RunDetails } from '../types.js';
 
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'revoked', 'expired', 'skipped']);
 const RETRIED: ReadonlySet<string> = new Set(['failed', 'revoked', 'expired']);
@@ -25,4 +25,16 @@ export function actionsOnRun({ state, graph }: OfferedRun): readonly string[] {
     ({ kind, state: step }) => (kind === 'sleep' || kind === 'loop') && step === 'delayed',
   );
   return canWake ? ['run.wake', 'job.revoke'] : ['job.revoke'];
+}
+
+/** Returns the actions on all jobs of a search. @param isFirst Whether the search was shown from its beginning on. */
+export function actionsOnSearch(
+  { items, cursor, notIndexed, actions = {} }: Omit<Found<{ readonly state: string }>, 'read'>,
+  isFirst: boolean,
+): readonly string[] {
+  const isWhole = isFirst && cursor === undefined && notIndexed === undefined;
+  const found = new Set(items.map(({ state }) => state));
+  return Object.keys(actions).filter(
+    (action) => !isWhole || actions[action]?.some((state) => found.has(state)) === true,
+  );
 }
