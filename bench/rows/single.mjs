@@ -1,7 +1,9 @@
-// Single no-op tasks: sent with 100 calls under way, then run by a worker that starts with all of them waiting.
+// Single no-op tasks: sent with 100 calls under way, then run by a worker that starts with all of them waiting. Each process
+// has run some before, so that the figures are of compiled code, as in a worker that has run for a while.
 import { inFlight } from '../run/in-flight.mjs';
 
 const WIDTH = 100;
+const WARM_UP = 5_000;
 
 export const row = {
   title: 'single no-op tasks, concurrency 100, validation on',
@@ -15,6 +17,7 @@ export const row = {
   ],
   systems: {
     async umbel({ adapter, url, size, phase }) {
+      await adapter.warmUp(url, WARM_UP);
       const own = adapter.open(url);
       await own.noop.delay({ a: 0 }); // connects
       await phase('send', () => inFlight(size - 1, WIDTH, () => own.noop.delay({ a: 1 })));
@@ -26,6 +29,7 @@ export const row = {
       });
     },
     async bullmq({ adapter, url, size, phase }) {
+      await adapter.warmUp(url, WARM_UP);
       const own = adapter.open(url);
       await own.queue.add('noop', { a: 0 });
       await phase('send', () => inFlight(size - 1, WIDTH, () => own.queue.add('noop', { a: 1 })));

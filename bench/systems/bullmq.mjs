@@ -1,6 +1,7 @@
 // Bare BullMQ: its own classes with the same concurrency and the same retention, and nothing validated.
 import { randomUUID } from 'node:crypto';
 import { createPostgresBackend, FlowProducer, Queue, QueueEvents, Worker } from 'bullmq';
+import { inFlight } from '../run/in-flight.mjs';
 
 export const CONCURRENCY = 100;
 const KEPT = { removeOnComplete: { age: 86_400 }, removeOnFail: { age: 604_800 } };
@@ -93,4 +94,14 @@ export function chainOf(queueName, count) {
 export function chordOf(queueName, count) {
   const children = Array.from({ length: count }, (_, n) => ({ name: 'one', queueName, data: n }));
   return { name: 'sum', queueName, data: {}, children };
+}
+
+/** Adds and runs so many jobs by a queue of its own, so that what is measured next is compiled code. */
+export async function warmUp(url, jobs, options) {
+  const own = open(url, options);
+  const ran = own.jobs(jobs);
+  await inFlight(jobs, CONCURRENCY, () => own.queue.add('noop', { a: 1 }));
+  await own.start();
+  await ran;
+  await own.close();
 }

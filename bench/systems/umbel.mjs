@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { createApp } from '@umbel/core';
 import { z } from 'zod';
+import { inFlight } from '../run/in-flight.mjs';
 
 /** As many jobs at the same time in every system. */
 export const CONCURRENCY = 100;
@@ -56,4 +57,14 @@ export function open(connection, options = {}) {
       }),
     close: () => app.close(),
   };
+}
+
+/** Sends and runs so many tasks by an app of its own, so that what is measured next is compiled code, as in a worker that has run for a while. */
+export async function warmUp(connection, tasks, options) {
+  const own = open(connection, options);
+  const ran = own.noops(tasks);
+  await inFlight(tasks, CONCURRENCY, () => own.noop.delay({ a: 1 }));
+  await own.start();
+  await ran;
+  await own.close();
 }

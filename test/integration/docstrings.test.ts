@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { entries } from '../../docs/.vitepress/api-reference.js';
+import { exportsOf as declaredExports } from '../../docs/.vitepress/declarations.js';
 import { root, Snippets } from '../support/snippets.js';
 
 /** The packages whose docstrings have examples, with their import names. */
@@ -95,6 +97,15 @@ afterAll(() => snippets.remove());
 test('the examples of docstrings compile', () => {
   expect(files.size).toBeGreaterThan(10);
   expect(snippets.compile()).toBe('');
+});
+
+test.each(Object.entries(entries))('every export of %s has a docstring', (_, { file }) => {
+  const exported = declaredExports(join(root, file));
+  expect(exported.length).toBeGreaterThan(0);
+  const undocumented = exported.filter(({ declarations }) =>
+    declarations.every(({ doc }) => doc === undefined),
+  );
+  expect(undocumented.map(({ name }) => name)).toEqual([]);
 });
 
 test('every public construct has an example', () => {

@@ -45,6 +45,14 @@ test.each(files)('%s links to files and headings that there are', (file) => {
   ).toEqual([]);
 });
 
+test('blocks of code open with a line that has nothing else, so tests find them', () => {
+  const fences = files.flatMap((file) =>
+    [...read(file).matchAll(/^ *```(.*)$/gm)].map(([, info = '']) => info),
+  );
+  expect(fences.length).toBeGreaterThan(500);
+  expect(fences.filter((info) => !/^(\w+( (file=\S+|walk|acl))?)?$/.test(info))).toEqual([]);
+});
+
 describe('a link', () => {
   test.each([
     ['no-such-file.md', 'there is no docs/no-such-file.md'],

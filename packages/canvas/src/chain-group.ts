@@ -33,7 +33,7 @@ export interface ChainFunction {
   /**
    * Runs the steps in sequence. If a step fails, later steps do not run, and the run fails with that error.
    *
-   * Chains inside chains are spliced in. A chain of one step is that step.
+   * Chains inside chains are flattened. A chain of one step is that step.
    * @throws {CanvasError} if there is no step, or an argument is not a step.
    */
   <In, First extends AnyResult, Rest extends readonly unknown[]>(
@@ -61,6 +61,7 @@ function stepsOf(expression: CanvasExpression): readonly CanvasExpression[] {
   return isPlainChain ? expression.steps : [expression];
 }
 
+/** Builds chains: steps that run in sequence. */
 export const chain = /* @__PURE__ */ Object.assign((...steps: unknown[]) => buildChain(steps), {
   of: (steps: readonly unknown[]) => buildChain(steps),
 }) as unknown as ChainFunction; // the types say what the steps need and give, which no object carries at run time
@@ -161,6 +162,7 @@ function headerOf(header: Members | Part): { expression: CanvasExpression; sende
   );
 }
 
+/** Options of groups that may end before all members have ended. */
 export interface GroupOptions {
   /**
    * How to treat the other members once the outcome of the group is certain. `true` skips members that have not started.
@@ -251,6 +253,7 @@ function buildGroup(members: Members, options: GroupOptions = {}, policy?: JoinP
   );
 }
 
+/** Builds groups: members that run in parallel. */
 export const group = /* @__PURE__ */ Object.assign(
   (members: Members, options?: GroupOptions) => buildGroup(members, options),
   {

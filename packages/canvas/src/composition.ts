@@ -37,7 +37,7 @@ import { lazyIn } from './lazy.js';
 import { CanvasError, EXPRESSION, oneSender, type Part } from './part.js';
 import { planExpression, planUnsent, submit } from './submit.js';
 
-/** The run-time side of a composed signature. The public, typed face of it is `Signature`. */
+/** The run-time side of a composed signature. Its public type is `Signature`. */
 export class Composition implements Part, Plannable {
   readonly [EXPRESSION]: CanvasExpression;
   readonly [SENDER]: Sender | undefined;

@@ -34,7 +34,7 @@ class JsonPath {
     return this.value === undefined;
   }
 
-  /** The fields of an object, absent ones too. @throws {CanvasError} if it has others, or is no object. */
+  /** Returns the fields of an object, absent ones included. @throws {CanvasError} if it has others, or is no object. */
   fields<Name extends string>(names: readonly Name[]): Record<Name, JsonPath> {
     const record = this.record();
     const known: ReadonlySet<string> = new Set(names);
@@ -44,12 +44,12 @@ class JsonPath {
     return Object.fromEntries(names.map((name) => [name, this.#at(name)])) as Record<Name, JsonPath>;
   }
 
-  /** The fields of an object, whatever their names. */
+  /** Returns all fields of an object. */
   entries(): [name: string, place: JsonPath][] {
     return Object.keys(this.record()).map((name) => [name, this.#at(name)]);
   }
 
-  /** The items of a list. */
+  /** Returns the items of a list. */
   items(): JsonPath[] {
     if (!Array.isArray(this.value)) throw this.wrong('a list');
     return Array.from(this.value, (item: unknown, index) => this.#below(item, `[${index}]`));
@@ -71,7 +71,7 @@ class JsonPath {
     return this.value;
   }
 
-  /** The same place, one expression further down. */
+  /** Returns this value, one expression deeper. */
   deeper(): JsonPath {
     return new JsonPath(this.value, this.path, this.depth + 1);
   }
@@ -98,7 +98,7 @@ class JsonPath {
   }
 }
 
-/** The end of a long text: of a path, that is where the fault is. */
+/** Returns the end of a long text: the end of a path shows where the fault is. */
 function shown(text: string): string {
   return text.length > SHOWN_CHARACTERS ? `…${text.slice(-SHOWN_CHARACTERS)}` : text;
 }
@@ -320,7 +320,7 @@ function budgetOf(place: JsonPath): NonNullable<OfKind<'loop'>['budget']> {
   return { key: key.text(), max: max.value };
 }
 
-/** The key of a wait: text, or the key of the previous result that holds it. */
+/** Returns the key of a wait: text, or the key of the previous result that holds it. */
 function waitKeyOf(place: JsonPath): { readonly from: string } | { readonly text: string } {
   const { from, text } = place.fields(['from', 'text']);
   if (from.isAbsent === text.isAbsent) throw place.error('must have either `from` or `text`.');
@@ -329,7 +329,7 @@ function waitKeyOf(place: JsonPath): { readonly from: string } | { readonly text
   return { text: text.value };
 }
 
-/** Texts, each once; of a group, as many as it has members. */
+/** Returns a list of different texts, for a group as many as it has members. */
 function keysOf(place: JsonPath, length?: number): readonly string[] {
   const keys = place.items().map((key) => key.text());
   if (new Set(keys).size !== keys.length) throw place.error('must not hold the same key twice.');
@@ -347,7 +347,7 @@ function count(place: JsonPath, least = 1): number {
   return within(place, () => checkInteger('it', place.value as number, least, Number.MAX_SAFE_INTEGER)); // what checks it
 }
 
-/** A value that JSON carries. */
+/** Returns a value that JSON carries. */
 function plain(place: JsonPath): unknown {
   const [issue] = jsonIssues(place.value, place.path);
   if (issue !== undefined) throw new CanvasError(`${issue.path}: ${issue.message}`);

@@ -39,11 +39,13 @@ export interface CallbackExpressions {
   readonly always?: readonly CanvasExpression[];
 }
 
+/** Runs steps in sequence. */
 export interface ChainExpression extends Composed {
   readonly kind: 'chain';
   readonly steps: readonly CanvasExpression[];
 }
 
+/** Runs members in parallel. */
 export interface GroupExpression extends Composed {
   readonly kind: 'group';
   readonly members: readonly CanvasExpression[] | LazyMembers;
@@ -73,6 +75,7 @@ export interface LazyMembers {
   readonly close?: () => Promise<void>;
 }
 
+/** Runs a group, then one step with all results. */
 export interface ChordExpression extends Composed {
   readonly kind: 'chord';
   readonly header: CanvasExpression;
@@ -100,6 +103,7 @@ export interface MatchExpression extends Composed {
   readonly cases: Readonly<Record<string, CanvasExpression>>;
 }
 
+/** Runs one of two steps, by a test of the previous result. */
 export interface WhenExpression extends Composed {
   readonly kind: 'when';
   /** A step that returns true or false, or a condition on the previous result. */

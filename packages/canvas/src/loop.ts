@@ -48,7 +48,7 @@ const OPTIONS: OptionNames<LoopOptions<unknown, unknown>> = {
 const BUDGET: OptionNames<{ key: string; max: number }> = { key: true, max: true };
 
 /**
- * Runs the body, then again with its result, until `until` holds. At least one turn is made. The result tells why the loop
+ * Runs the body, then again with its result, until `until` holds. At least one turn is made. The result says why the loop
  * ended. A body that fails fails the loop, and `result.resume()` continues with that turn.
  *
  * The loop occupies no worker during a turn or between two turns. The store keeps the last five turns, so a loop of any

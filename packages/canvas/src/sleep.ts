@@ -38,6 +38,7 @@ function buildSleep(time: Duration): Composition {
   return new Composition({ kind: 'sleep', ms: durationMs(time, 'time') }, undefined);
 }
 
+/** Builds sleeps: steps that pass the previous result on after a time. */
 export const sleep = /* @__PURE__ */ Object.assign(buildSleep, {
   until: (key: unknown) => {
     if (typeof key !== 'string') throw new InvalidOptionError('key', 'the name of a key', key);

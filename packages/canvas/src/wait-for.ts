@@ -89,7 +89,7 @@ export function waitFor<
   Key extends string = never,
   Late extends Plain = 'fail',
   Into extends string = never,
->(signal: S, options: WaitForOptions<Key, Late, Into>): Wait<S, NoInfer<Key>, NoInfer<Late>, NoInfer<Into>>; // what stands around the call decides none of them
+>(signal: S, options: WaitForOptions<Key, Late, Into>): Wait<S, NoInfer<Key>, NoInfer<Late>, NoInfer<Into>>; // the context of the call decides none of them
 export function waitFor(signal: unknown, options: WaitForOptions<string, Plain, string>): unknown {
   if (!(signal instanceof SignalObject)) {
     throw new CanvasError(

@@ -180,7 +180,7 @@ export interface SendFlags {
   readonly displayName?: string;
 }
 
-export function sendFlags(command: Command): void {
+export function sendFlags(command: Command, defaultQueue: string): void {
   command
     .addOption(plainFlag('-i, --input <json>', 'Input as JSON, @file, or - for stdin'))
     .addOption(plainFlag('-w, --wait', 'Wait for the result and print it'))
@@ -196,7 +196,7 @@ export function sendFlags(command: Command): void {
         duration,
       ),
     )
-    .addOption(plainFlag('--queue <name>', "Queue (default: the task's, or 'default' with --name)"))
+    .addOption(plainFlag('--queue <name>', `Queue (default: ${defaultQueue})`))
     .addOption(
       plainFlag('--priority <n>', 'Priority; a smaller number runs first (default: 0)').argParser(
         integer(0, 2_097_151),

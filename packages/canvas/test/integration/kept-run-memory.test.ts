@@ -109,13 +109,12 @@ test('keeps the records of failed members as they are', async () => {
 const compacting = (backend: unknown) => compactionIn(backend as RedisQueueBackend);
 
 test('is not touched before it has completed', async () => {
-  const { app, internal, increment, fail, prefix, record } = await start();
+  const { app, internal, increment, fail, record } = await start();
   const result = await chain(increment.s({ n: 0 }), fail.si(-1)).delay();
   expect((await result.outcome()).ok).toBe(false);
   const before = await record(`${result.id}.0-0`);
   expect(before.parent).toBeDefined();
-  const keys = [`${prefix}:default:${result.id}.0-0`];
-  expect(await compacting(internal.getBackend())?.compactJobs(result.id, keys)).toEqual([]);
+  expect(await compacting(internal.getBackend())?.compactJobs({ runs: [result.id], keys: [] })).toEqual([]);
   expect(await record(`${result.id}.0-0`)).toEqual(before);
   expect(await app.result(increment, `${result.id}.0-0`).get()).toEqual({ n: 1 });
 });
@@ -141,7 +140,8 @@ test('stays as it is while Redis is full', async () => {
   await redis.zadd(`${prefix}:umbel:completed`, 1, 'run');
   await redis.hset(`${prefix}:umbel:step`, step);
   await redis.config('SET', 'maxmemory', '1');
-  const compact = () => compacting(internal.getBackend())?.compactJobs('run', [`${prefix}:umbel:step`]);
+  const compact = () =>
+    compacting(internal.getBackend())?.compactJobs({ runs: ['run'], keys: [`${prefix}:umbel:step`] });
   await expect(compact()).rejects.toThrow(/OOM/);
   expect(await redis.hgetall(`${prefix}:umbel:step`)).toEqual(step);
   await redis.config('SET', 'maxmemory', '0');

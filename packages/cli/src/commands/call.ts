@@ -27,7 +27,7 @@ export default defineCommand<CallFlags>({
           "With the app's code (--app), the input is validated before it is sent. With --name, the worker validates it.",
       )
       .argument('<task>', 'Name of the task');
-    sendFlags(command);
+    sendFlags(command, "the task's, or 'default' with --name");
     namedAppFlags(command);
     outputFlags(command);
     examples(command, [

@@ -44,7 +44,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   runs: {
     group: INSPECT,
-    summary: 'Inspect and resume workflow runs: list, show, tree, graph, resume',
+    summary: 'Inspect, resume and wake workflow runs: list, show, tree, graph, resume, wake',
     load: () => import('./runs.js'),
   },
   jobs: { group: INSPECT, summary: 'Inspect jobs: list, show', load: () => import('./jobs.js') },
@@ -83,7 +83,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   migrate: {
     group: SET_UP,
-    summary: 'Create or update the schema of a PostgreSQL store',
+    summary: 'Create or update the schema of a PostgreSQL or PGlite store',
     load: () => import('./migrate.js'),
   },
   completion: {

@@ -28,7 +28,7 @@ export default defineCommand<RunFlags>({
         '<module>',
         'Module and export, such as ./pipeline.ts#pipeline; the export may be omitted if it is the only one',
       );
-    sendFlags(command);
+    sendFlags(command, 'that of each task');
     connectionFlag(command);
     outputFlags(command);
     examples(command, [

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parseSpec } from '../../src/app-loader.js';
@@ -7,6 +8,23 @@ import { nodeCheck } from '../../src/commands/doctor.js';
 import { isModule } from '../../src/commands/graph.js';
 import { COMMANDS } from '../../src/commands/index.js';
 import { definedCommands, helpPages } from '../../src/program.js';
+
+test('every JSON document that the code names is in the table of docs/cli.md', () => {
+  const root = fileURLToPath(new URL('../../../../', import.meta.url));
+  const [, table = ''] = readFileSync(join(root, 'docs/cli.md'), 'utf8').split('\n### JSON documents\n');
+  const named = new Set(
+    [...(table.split('\n### ')[0]?.matchAll(/^\| (`[^|]*)\|/gm) ?? [])].flatMap(([, cell = '']) =>
+      Array.from(cell.matchAll(/`([a-z-]+)`/g), ([, name]) => name),
+    ),
+  );
+  const source = join(root, 'packages/cli/src');
+  const kinds = readdirSync(source, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => [...readFileSync(join(source, file), 'utf8').matchAll(/\.document\(\s*'([a-z-]+)'/g)])
+    .map(([, kind]) => kind);
+  expect(kinds.length).toBeGreaterThan(20);
+  expect(kinds.filter((kind) => !named.has(kind))).toEqual([]);
+});
 
 describe('the help', () => {
   test('of every command is named in docs/cli.md', async () => {

@@ -5,6 +5,7 @@ import type { Engine, EngineKind } from '../store/engine/engine.js';
 import type { Registry } from '../task/definition.js';
 import type { Router } from '../task/routing.js';
 
+/** Facts about a task that this process knows. */
 export interface TaskDescription {
   readonly name: string;
   /** Queue of calls that name no queue; with a routing function, of calls without input. */
@@ -15,6 +16,7 @@ export interface TaskDescription {
   readonly isolate?: string;
 }
 
+/** Facts about an app that this process knows. */
 export interface AppDescription {
   readonly name: string;
   /** Prefix of every key in the store. */

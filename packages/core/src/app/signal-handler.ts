@@ -77,7 +77,7 @@ const MAX_TOKEN_CHARACTERS = 8192;
 /** Query parameters. */
 const PARAMETER = { token: 'token', signal: 'signal', key: 'key' } as const;
 
-/** What a token allows. Short names, because it is a part of a URL. */
+/** The permission that a token contains. Short names, because it is a part of a URL. */
 interface Grant {
   readonly s: string;
   readonly k: string;

@@ -8,6 +8,7 @@ import type { FailuresOf, ProgressOf, StatesOf } from '../task/types/task.js';
 import type { RunGraph } from '../workflow/graph.js';
 import type { RunCounts } from '../workflow/graph-tally.js';
 
+/** Options of waits for a job or a workflow run. */
 export interface GetOptions {
   /** Maximum wait; a number means milliseconds. Default: no limit. */
   timeout?: Duration | undefined;
@@ -25,6 +26,7 @@ export interface RevokeOptions {
   terminate?: boolean | undefined;
 }
 
+/** Options of `resume`. */
 export interface ResumeOptions {
   /**
    * New inputs for steps that run again, by step id or by path in the run (`'0-1'` for the step with the id `<run>.0-1`).
@@ -240,6 +242,7 @@ export type MemberOutcome<Value> =
 /** Current outcome of a member. */
 export type PageEntry<Value> = MemberOutcome<Value> | (MemberPosition & { readonly pending: true });
 
+/** Selects members of a workflow run by their index. */
 export interface PageOptions {
   /** Index of the first member. Default: 0. */
   offset?: number | undefined;

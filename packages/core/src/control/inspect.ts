@@ -85,6 +85,7 @@ export interface ScheduledJob {
 /** A waiting job that a worker takes soon. */
 export type ReservedJob = Omit<ScheduledJob, 'dueAt'>;
 
+/** Selects jobs that have not started. */
 export interface JobsQuery {
   /** Default: every queue of the app. */
   queue?: string | undefined;

@@ -35,7 +35,11 @@ export function isSame(known: Revoked, before: Revoked): boolean {
 /** Returns the union of the marks of several jobs: for a job that adds others, those of its run and its own. */
 export async function revocationOf(store: MarkStore, jobs: readonly JobRef[]): Promise<Revoked> {
   const found = await Promise.all(jobs.map((job) => store.revokedOf(job)));
-  const marks = found.map((each) => each ?? NOTHING_REVOKED);
+  return unionOf(found.map((each) => each ?? NOTHING_REVOKED));
+}
+
+/** Returns the union of marks. */
+export function unionOf(marks: readonly Revoked[]): Revoked {
   // Revoked takes precedence over skipped.
   const whole = marks.find(({ all, skipped }) => all && !skipped) ?? marks.find(({ all }) => all);
   return {

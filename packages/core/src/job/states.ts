@@ -1,7 +1,7 @@
 /**
- * State of a job. The names are BullMQ's, because operators see them in the store. In BullMQ, `expired`, `revoked` and
- * `skipped` jobs are failed jobs. `skipped` jobs were no longer needed: their chain ended early, or their group already had
- * an outcome. `unknown` means that the store holds no job with this id.
+ * State of a job. The names are BullMQ's, because operators see them in the store. In BullMQ, `expired` and `revoked` jobs
+ * are failed jobs. `skipped` jobs were no longer needed: their chain ended early (in BullMQ they are completed), or their
+ * group already had an outcome (in BullMQ they failed). `unknown` means that the store holds no job with this id.
  *
  * ```
  * waiting ─▶ active ─▶ completed

@@ -28,6 +28,7 @@ export interface DeadLetterFilter {
   cursor?: string | undefined;
 }
 
+/** Selects dead letters for a list. */
 export interface DeadLetterQuery extends DeadLetterFilter {
   /** Maximum number of dead letters, from 1 to 1000. Default 100. */
   limit?: number | undefined;

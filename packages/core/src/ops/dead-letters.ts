@@ -298,11 +298,13 @@ export interface ReplayOptions {
   edit?: ((input: unknown) => unknown) | undefined;
 }
 
+/** Options of `app.deadLetters.replayMany`. */
 export interface ReplayManyOptions extends ManyOptions {
   /** Returns the whole input of a job, from a copy of the input that it failed with. It is called concurrently. */
   edit?: ((input: unknown, letter: DeadLetter) => unknown) | undefined;
 }
 
+/** Options of `app.deadLetters.discardMany`. */
 export type DiscardManyOptions = ManyOptions;
 
 const REPLAY: OptionNames<ReplayOptions> = { input: true, edit: true };
@@ -323,7 +325,7 @@ export interface DiscardCounts {
   /** Number of jobs that were removed; with `dryRun`, that would be removed. */
   readonly discarded: number;
   readonly skipped: readonly SkippedLetter[];
-  /** As in `ReplayCounts`. */
+  /** Jobs that were not removed, each with the reason. */
   readonly cursor?: string;
 }
 

@@ -12,6 +12,7 @@ import { EXACT_MS } from '../store/store-time.js';
 import type { StoredJob } from '../store/stored-job.js';
 import type { Registry } from '../task/definition.js';
 
+/** Options of `app.diagnose()`. */
 export interface DiagnosisOptions {
   /** Number of jobs that have not started to check in each queue, 0 to 10,000. Default 100. */
   jobs?: number | undefined;
@@ -50,6 +51,7 @@ export interface QueuedProblem {
   readonly issues?: readonly ValidationIssue[];
 }
 
+/** The result of `app.diagnose()`. */
 export interface Diagnosis {
   /** Undefined for a store without such facts, for example in memory. */
   readonly store: StoreReport | undefined;

@@ -103,7 +103,7 @@ export class ErrorGrouping {
 
 /** `location:line:column` at the end of a line, in brackets or not. */
 const POSITION = /:(\d+):\d+\)?$/;
-/** Longer lines are no places. */
+/** Longer lines are not read as places. */
 const MAX_LINE_LENGTH = 500;
 /** Not the user's code. */
 const FOREIGN = /^(?:node:|internal\/|native|<anonymous>|eval at )|[\\/]node_modules[\\/]/;

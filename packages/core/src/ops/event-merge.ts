@@ -133,7 +133,7 @@ const KNOWN_MS = 10_000;
 export class Watermark {
   #last: { readonly storeMs: number; readonly seenAt: number } | undefined;
 
-  /** Notes that the store's time was at least this at a moment of this machine's clock. */
+  /** Records that the store's time was at least this at a moment of this machine's clock. */
   seen(storeMs: number, now: number): void {
     const last = this.#last;
     const isLater =

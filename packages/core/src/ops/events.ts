@@ -53,6 +53,7 @@ export interface StalledEvent extends JobEvent {
   readonly type: 'stalled';
 }
 
+/** The job has completed. */
 export interface CompletedEvent extends JobEvent {
   readonly type: 'completed';
 }
@@ -149,6 +150,7 @@ export type AppEvent =
   | WorkerEvent
   | GapEvent;
 
+/** The types of events. */
 export type EventType = AppEvent['type'];
 
 /** The events of some types, with `type` narrowed to them. */

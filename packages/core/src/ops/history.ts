@@ -137,7 +137,7 @@ function slotsOf({ since, until }: HistoryRange, now: number) {
   const oldest = ({ stepMs, slots }: (typeof HISTORY_LEVELS)[number]) => Math.floor(now / stepMs) - slots + 1;
   const level = Math.floor(sinceMs / minutes.stepMs) >= oldest(minutes) ? minutes : quarters;
   const last = Math.floor(untilMs / level.stepMs);
-  // What is older is not kept.
+  // Older steps are not kept.
   const first = Math.min(Math.max(Math.floor(sinceMs / level.stepMs), oldest(level)), last);
   return { level, first, last };
 }

@@ -18,7 +18,7 @@ import type { StepWait } from '../workflow/graph-waits.js';
 export type StoredState = Exclude<JobState, 'unknown'>;
 
 /**
- * What is the matter with a job that has not ended.
+ * A condition of a job that has not ended.
  *
  * - `retrying`: it waits for another attempt.
  * - `late`: it could have started longer ago than `lateAfter`. For a retry the time counts from the start of the last attempt
@@ -114,7 +114,7 @@ export interface ListedJob extends JobInfo {
   /** The custom state that the handler has set. */
   readonly ownState?: string;
   readonly tags: readonly string[];
-  /** What is the matter with the job. Absent if nothing is. */
+  /** The conditions of the job. Absent if it has none. */
   readonly conditions?: readonly JobCondition[];
   /** Why the job or its last attempt failed, as stored: with codecs, only the name of the error. */
   readonly reason?: string;
@@ -173,11 +173,11 @@ export interface RunFacts extends ListedRun {
   readonly counts: RunCounts;
   /** Why the run failed. */
   readonly error?: ErrorRecord;
-  /** As `AsyncResult.graph()` returns it. Present if it was asked for. */
+  /** The graph that `AsyncResult.graph()` returns. Present with the option `graph`. */
   readonly graph?: RunGraph;
 }
 
-/** What to read of a run. */
+/** Options of `app.runs.get`. */
 export interface RunGetOptions {
   /** Whether to read the graph. Default false. */
   graph?: boolean | undefined;

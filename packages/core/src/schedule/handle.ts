@@ -37,7 +37,7 @@ export interface ScheduleHandle<Out = unknown> {
    * not resume it. @throws {UnknownScheduleError} if it is not in the store.
    */
   pause(): Promise<void>;
-  /** Fires again, from the next occurrence on. Occurrences in the pause are not caught up with. @throws as `pause`. */
+  /** Fires again, from the next occurrence on. Occurrences in the pause do not fire. @throws as `pause`. */
   resume(): Promise<void>;
   /**
    * Sends the target now, also while the schedule is paused or another run has not ended. Occurrences do not change. The

@@ -45,6 +45,7 @@ export type ScheduleOptions = ScheduleRules &
       }
   );
 
+/** Options of a schedule besides `cron` and `every`. */
 export interface ScheduleRules {
   /** The time zone of `cron` and `except`, such as `'Europe/Zurich'`. Default `'UTC'`. */
   tz?: string | undefined;
@@ -62,7 +63,7 @@ export interface ScheduleRules {
   /**
    * How to handle occurrences that were missed because no worker ran for more than a minute. `'one'` (the default) fires
    * the latest of them, unless a later occurrence is due too. `'skip'` fires none. `'all'` fires each, at most the latest
-   * 1,000. Occurrences in a pause are never caught up with.
+   * 1,000. Occurrences in a pause never fire.
    */
   catchUp?: CatchUp | undefined;
   /**
@@ -74,6 +75,7 @@ export interface ScheduleRules {
   overlap?: Overlap | undefined;
 }
 
+/** A day of the week. */
 export type Weekday = (typeof WEEKDAYS)[number];
 
 /** Days without occurrences, in the time zone of the schedule. */

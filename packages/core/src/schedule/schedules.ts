@@ -32,6 +32,7 @@ export interface SyncReport {
   readonly undeclared: readonly string[];
 }
 
+/** Options of `app.schedules.sync`. */
 export interface SyncOptions {
   /** Removes schedules that this program does not declare. Default false. */
   prune?: boolean | undefined;

@@ -11,6 +11,7 @@ export interface FoundApp {
   readonly queues: readonly string[];
 }
 
+/** The apps that have keys in a store. */
 export interface FoundApps {
   /** Sorted by name. */
   readonly apps: readonly FoundApp[];

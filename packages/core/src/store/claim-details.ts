@@ -8,6 +8,8 @@ import type { IQueueBackend, Job } from 'bullmq';
 export interface ClaimDetails {
   /** The key and the JSON text of each result, one after the other. */
   readonly childResults: readonly string[] | undefined;
+  /** Whether the store said that none of its children had failed when it read the results. */
+  readonly noneFailed?: true;
   /** Whether no other job waited in the queue. */
   readonly isLast: boolean;
 }
@@ -16,6 +18,8 @@ export interface ClaimDetails {
 const answered = new WeakMap<IQueueBackend, Map<string, ClaimDetails>>();
 /** By the job that they came with, until they are used. */
 const childResults = new WeakMap<object, readonly string[]>();
+/** The jobs of which no child had failed when they were claimed, until that is used. */
+const withoutFailures = new WeakSet<object>();
 
 /** Returns the details of the jobs that a backend claimed and that its worker has not made yet, by job id. */
 export function claimDetailsOf(backend: IQueueBackend): Map<string, ClaimDetails> {
@@ -35,6 +39,7 @@ export function takeClaimDetails(details: Map<string, ClaimDetails>, job: Job<un
   if (own === undefined) return false;
   details.delete(id);
   if (own.childResults !== undefined) childResults.set(job, own.childResults);
+  if (own.noneFailed === true) withoutFailures.add(job);
   return own.isLast;
 }
 
@@ -50,4 +55,9 @@ export function takeChildResults(job: Job): [key: string, result: unknown][] | u
   for (let index = 0; index < list.length; index += 2)
     results.push([list[index] ?? '', JSON.parse(list[index + 1] ?? 'null')]);
   return results;
+}
+
+/** Returns whether the store told with the job that none of its children had failed. It does so once, as with their results. */
+export function takeNoneFailed(job: Job): boolean {
+  return withoutFailures.delete(job);
 }

@@ -7,6 +7,7 @@
  *
  * Failed jobs keep their records, so that they can be resumed. A worker that dies before leaves the records as they are.
  */
+import { setImmediate } from '../base/real-timers.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { compactionIn } from './primitives/ended-jobs.js';
 import type { Store } from './store.js';
@@ -14,17 +15,34 @@ import type { Store } from './store.js';
 /** Number of jobs that one command shrinks. */
 const TOGETHER = 50;
 
+/** Runs that have completed in this turn of the event loop. */
+const completed = new WeakMap<Store, string[]>();
+
 /**
- * Shrinks the records of a run's completed jobs, from the run down, a command after the other. Does nothing if the run has
- * not completed. May be repeated.
+ * Shrinks the records of a run's completed jobs, from the run down, with those of the other runs that complete in this turn of
+ * the event loop, a command after the other. Does nothing to a run that has not completed. May be repeated. Nobody waits for
+ * it, and it may fail: a run that nobody shrinks only takes more memory.
  */
-export async function compactRun(store: Store, run: string): Promise<void> {
+export function compactRun(store: Store, run: string): void {
+  const others = completed.get(store);
+  if (others !== undefined) {
+    others.push(run);
+    return;
+  }
+  const runs = [run];
+  completed.set(store, runs);
+  setImmediate(() => {
+    completed.delete(store);
+    compactRuns(store, runs).catch(() => {});
+  });
+}
+
+async function compactRuns(store: Store, runs: string[]): Promise<void> {
   const compaction = await store.on(INTERNAL_QUEUE, async (bull) => compactionIn(bull.getBackend()));
   if (compaction === undefined) return;
-  const { id, queue } = store.parentKeyOf({ queue: INTERNAL_QUEUE, id: run });
-  const keys = [`${queue}:${id}`];
-  while (keys.length > 0) {
-    const some = keys.splice(-TOGETHER);
-    for (const key of await store.reach(() => compaction.compactJobs(run, some))) keys.push(key);
+  const keys: string[] = [];
+  while (runs.length + keys.length > 0) {
+    const some = { runs: runs.splice(-TOGETHER), keys: keys.splice(-TOGETHER) };
+    for (const key of await store.reach(() => compaction.compactJobs(some))) keys.push(key);
   }
 }

@@ -47,6 +47,7 @@ export interface ConsumerOptions extends BackendOptions {
 
 /** A job that Umbel did not add, in the form that BullMQ's workers receive. */
 export type ForeignJob = Job<unknown, unknown, string>;
+/** Handles a job that Umbel did not add. Its return value or error is the outcome of the job. */
 export type ForeignHandler = (job: ForeignJob) => unknown;
 
 /** Delay of a returned job of another program, so that other workers of its queue can take it. */

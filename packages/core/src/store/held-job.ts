@@ -16,7 +16,7 @@ import { createAbortController } from '../base/wait.js';
 import { type Envelope, type EnvelopeContent, encodeEnvelope, isEnvelope } from '../job/envelope.js';
 import type { ActiveJob, AttemptOutcome, FailedChild, GiveUpListener, ShownError } from '../job/job.js';
 import type { NormalizedRetry } from '../job/shared-options.js';
-import { takeChildResults } from './claim-details.js';
+import { takeChildResults, takeNoneFailed } from './claim-details.js';
 import { mergeData, retryOf } from './job-options.js';
 
 export const KEPT_LOG_LINES = 1000;
@@ -167,9 +167,15 @@ export class HeldJob implements ActiveJob {
   }
 
   expectChildren(): void {
-    takeChildResults(this.#job);
+    this.#forgetChildren();
     this.mayHavePendingChildren = true;
     this.refusedWaits = 0;
+  }
+
+  /** Forgets what came with the job about its children: the next look asks the store. */
+  #forgetChildren(): void {
+    takeChildResults(this.#job);
+    takeNoneFailed(this.#job);
   }
 
   async childResults(): Promise<ReadonlyMap<string, unknown>> {
@@ -180,6 +186,7 @@ export class HeldJob implements ActiveJob {
   }
 
   async failedChildren(): Promise<readonly FailedChild[]> {
+    if (takeNoneFailed(this.#job)) return [];
     const failures = await this.#repeat(() => this.#job.getIgnoredChildrenFailures());
     return Object.entries(failures).map(([key, reason]) => {
       const { id, queueName } = this.#ended(key);
@@ -239,6 +246,7 @@ export class HeldJob implements ActiveJob {
   async waitForChildren(): Promise<boolean> {
     const isMoved = await this.#job.moveToWaitingChildren(this.#job.token ?? '');
     if (!isMoved) {
+      this.#forgetChildren();
       this.mayHavePendingChildren = false;
       this.refusedWaits += 1;
     }

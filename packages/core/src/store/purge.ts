@@ -25,6 +25,7 @@ import { removeJob, revokeJob } from './revoke.js';
 import type { Store } from './store.js';
 import type { StoredJob } from './stored-job.js';
 
+/** Options of `purge` of a queue. */
 export interface PurgeOptions {
   /** Whether to remove delayed jobs too: those that wait for their countdown or for another attempt. Default false. */
   delayed?: boolean | undefined;

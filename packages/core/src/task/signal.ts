@@ -11,7 +11,7 @@ import type { InputArgs } from './types/step.js';
 import type { Decoded, Encoded, Schema, TaskResult } from './types/task.js';
 
 /**
- * What became of a signal: `accepted` if it decided the wait, or is kept for a wait that starts later; `duplicate` if an
+ * The answer to a signal: `accepted` if it decided the wait, or is kept for a wait that starts later; `duplicate` if an
  * earlier signal was accepted; `tooLate` if the wait ended without a signal (timeout, revocation, expiry).
  */
 export type SignalAnswer = 'accepted' | 'duplicate' | 'tooLate';

@@ -69,7 +69,7 @@ export class Activity {
     return [...this.#active].map((attempt) => attempt.facts);
   }
 
-  /** Whether a listener would be told of an attempt. */
+  /** Whether attempts are reported to a listener. */
   get isHeard(): boolean {
     return this.#listeners.size + this.#ownListeners.size > 0;
   }
@@ -128,7 +128,7 @@ export class Activity {
   }
 }
 
-/** A running attempt. Its facts are created for the first that asks: most attempts end before anybody does. */
+/** A running attempt. Its facts are created at their first use: most attempts end before that. */
 export class RunningAttempt {
   #facts: ActiveAttempt | undefined;
 

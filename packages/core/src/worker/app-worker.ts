@@ -11,6 +11,7 @@ import type { RepairCounts } from '../store/repair.js';
 import type { Concurrency } from '../task/option-checks.js';
 import type { WorkerHealth } from './health.js';
 
+/** Options of `close` of a worker. */
 export interface CloseOptions {
   /** Does not wait for running jobs: they return to their queues without using up an attempt, and run elsewhere. */
   force?: boolean | undefined;

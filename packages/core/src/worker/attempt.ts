@@ -142,7 +142,7 @@ function jsonOf(value: unknown): string {
   }
 }
 
-/** What all attempts of an executor share. */
+/** The dependencies that all attempts of an executor share. */
 export interface AttemptDependencies<Changes extends FlowChanges = FlowChanges> extends ReportDependencies {
   /** Creates the changes of the run; called when a handler first uses them. */
   readonly changes: (attempt: Attempt) => Changes;

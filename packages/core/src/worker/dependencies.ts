@@ -1,4 +1,4 @@
-/** What the app passes to its workers and to the executor of jobs; `app/` fills these interfaces. */
+/** The dependencies of workers and of the executor of jobs, which `app/` provides. */
 
 import type { Clock } from '../base/time.js';
 import type { InputChecks } from '../client/input-checks.js';

@@ -287,7 +287,7 @@ export class Executor {
   ): Promise<AttemptOutcome> {
     if (this.#dependencies.store.isOutage(error)) {
       await attempt?.endReports();
-      // W6: an outage of the store uses up no attempt.
+      // An outage of the store uses up no attempt (W6 of `docs/reliability.md`).
       return { kind: 'returned', delayMs: UNREACHABLE_RETURN_MS };
     }
     if (error instanceof RetryRequest && !error.isCounted) {
@@ -367,7 +367,7 @@ export class Executor {
     }
   }
 
-  /** Notes a failed job in the search index. */
+  /** Adds a failed job to the search index. */
   async #noteError({ queue, id }: ActiveJob, error: ErrorRecord): Promise<void> {
     const { tags, runtime, onError } = this.#dependencies;
     if (!tags.hasTerms || queue === INTERNAL_QUEUE) return;

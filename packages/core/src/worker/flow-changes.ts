@@ -11,7 +11,16 @@ import { type Envelope, type TraceLinks, withTraceLinks } from '../job/envelope.
 import { memberOf, pathOf, replacementAt } from '../job/ids.js';
 import type { ActiveJob, JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, type JobNode, jobIdOf, type Parent, relocated } from '../job/job-tree.js';
-import { isAny, isSame, markAdded, markedTree, type Revoked, revocationOf } from '../job/revocation.js';
+import {
+  isAny,
+  isSame,
+  markAdded,
+  markedTree,
+  NOTHING_REVOKED,
+  type Revoked,
+  revocationOf,
+  unionOf,
+} from '../job/revocation.js';
 import { workflowOptions } from '../job/shared-options.js';
 import { addChildren } from '../store/add.js';
 import { parentOf, readJob, revokedOf, topOf } from '../store/read.js';
@@ -48,10 +57,8 @@ export async function addMembers(
   { isRepeated = job.starts > 1, stops = false }: AdditionOptions = {},
 ): Promise<void> {
   const { observer, clock } = runtime;
-  // A revocation of the run marks its root. A revocation of this job only marks the job, such as by a group with enough.
-  const marked = [await rootOf(store, run, parent), { queue: job.queue, id: job.id }];
   const now = clock.now();
-  let known = await revocationOf(marksIn(store), marked);
+  let { marked, known } = await marksOn(store, job, run, parent);
   let added: JobNode[] = [];
   for (const slice of slicesOf(members)) {
     if (stops && known.all) throw refusal(known);
@@ -76,11 +83,25 @@ function refusal({ skipped }: Revoked): Error {
     : new RevokedError('The run was revoked while this step added jobs to it.');
 }
 
-/** Returns the job that a revocation of the run marks: the run's own job, or the single call that was replaced. */
-async function rootOf(store: ExecutorDependencies['store'], run: string, parent: Parent): Promise<JobRef> {
+/**
+ * Returns the jobs that a revocation marks, with their marks. A revocation of the run marks its root: the run's own job, or
+ * the single call that was replaced. A revocation of this job only marks the job, such as by a group with enough.
+ */
+async function marksOn(
+  store: ExecutorDependencies['store'],
+  { queue, id }: JobRef,
+  run: string,
+  parent: Parent,
+): Promise<{ marked: JobRef[]; known: Revoked }> {
+  const own = { queue, id };
   const root = { queue: INTERNAL_QUEUE, id: run };
-  if ((await revokedOf(store, root)) !== undefined) return root;
-  return topOf(store, { queue: parent.queue, id: jobIdOf(run, parent.path) });
+  const [ofRoot, ofOwn = NOTHING_REVOKED] = await Promise.all([
+    revokedOf(store, root),
+    revokedOf(store, own),
+  ]);
+  if (ofRoot !== undefined) return { marked: [root, own], known: unionOf([ofRoot, ofOwn]) };
+  const marked = [await topOf(store, { queue: parent.queue, id: jobIdOf(run, parent.path) }), own];
+  return { marked, known: await revocationOf(marksIn(store), marked) };
 }
 
 /** Path of a member while its final path is unknown. */
@@ -271,7 +292,7 @@ export class JobFlowChanges implements FlowChanges {
     return { options, headers };
   }
 
-  /** Returns the checked node with headers, tags and links, and notes its labels with those of the run. */
+  /** Returns the checked node with headers, tags and links, and stores its labels with those of the run. */
   async #prepare(filled: JobNode): Promise<JobNode> {
     const { headers = {}, tags, root, run } = this.#envelope;
     const { id, queue } = this.#job;

@@ -185,7 +185,7 @@ export class EventLoopMeter {
   readonly #delays: IntervalHistogram;
   #last: EventLoopUtilization = performance.eventLoopUtilization();
 
-  /** @param resolutionMs Time between two looks at the event loop. */
+  /** @param resolutionMs Interval between two samples of the event loop. */
   constructor(resolutionMs = RESOLUTION_MS) {
     this.#resolutionMs = resolutionMs;
     this.#delays = monitorEventLoopDelay({ resolution: resolutionMs });

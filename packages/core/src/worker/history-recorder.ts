@@ -60,7 +60,7 @@ export class HistoryRecorder {
     runs[bucketOf(ms)] = (runs[bucketOf(ms)] ?? 0) + 1;
   }
 
-  /** Writes what was counted since the last write. What the store refuses is lost: a history is no account. */
+  /** Writes what was counted since the last write. Numbers that the store refuses are lost: the history need not be exact. */
   async write(): Promise<void> {
     if (this.#tasks.size === 0) return;
     const counted = this.#tasks;

@@ -133,8 +133,7 @@ export class InternalJobs {
 
   async #run(job: ActiveJob, envelope: Envelope): Promise<unknown> {
     const value = await this.#joins.collect(job, envelope);
-    // Nobody waits for it, and a run that nobody shrinks only takes more memory.
-    job.onceStored(() => void compactRun(this.#dependencies.store, job.id).catch(() => {}));
+    job.onceStored(() => compactRun(this.#dependencies.store, job.id));
     return value;
   }
 

@@ -1,10 +1,10 @@
 /**
  * The poison rule: which jobs are not started again because every start ends their worker. The executor applies it.
  *
- * W2: a worker that crashes loses all its jobs, and most of them are innocent. So a crash counts only against a job that
- * ran exclusively in its process. A job that was lost twice starts exclusively (`PoisonGate`) until a start has an outcome.
- * Two kinds of losses never count: a start that did not reach its handler, and a start whose worker is alive. Such a
- * worker reports it when it finds its lock gone (`spareStart`).
+ * W2 (a failure window of `docs/reliability.md`): a worker that crashes loses all its jobs, and most of them did not cause
+ * it. So a crash counts only against a job that ran exclusively in its process. A job that was lost twice starts
+ * exclusively (`PoisonGate`) until a start has an outcome. Two kinds of losses never count: a start that did not reach its
+ * handler, and a start whose worker is alive. Such a worker reports it when it finds its lock gone (`spareStart`).
  */
 import { JobStateError } from '../base/errors.js';
 import { PoisonJobError } from '../base/failures.js';
@@ -263,7 +263,7 @@ export class ExclusiveRun {
     this.onDrained?.();
   }
 
-  /** Lets other jobs start beside this one from now on. */
+  /** Lets other jobs start alongside this one from now on. */
   share(): void {
     if (this.#state !== 'exclusive') return;
     this.#state = 'shared';

@@ -1,7 +1,7 @@
 /**
  * Runs the job of a wait for a signal. Its first start registers the wait in the store and delays the job until the timeout,
- * so that the wait holds no worker, lock or attempt. A signal or a revocation starts it early. Each start asks the record of
- * the wait for the outcome, which exactly one of signal, timeout and revocation has decided.
+ * so that the wait holds no worker, lock or attempt. A signal or a revocation starts it early. Each start reads the outcome
+ * from the record of the wait, which exactly one of signal, timeout and revocation has decided.
  */
 import { CorruptJobError, UnknownSignalError, ValidationError } from '../base/errors.js';
 import {

@@ -1,5 +1,5 @@
 /**
- * The life of a worker that takes jobs in this process; `app.worker()` creates it, `LazyWorker` loads it.
+ * The lifecycle of a worker that takes jobs in this process; `app.worker()` creates it, `LazyWorker` loads it.
  *
  * ```
  * new ─▶ starting ─▶ running ─▶ closing ─▶ closed
@@ -395,7 +395,7 @@ export class QueueWorker implements AppWorker, ControlledWorker, Stoppable {
     this.#healthPort = await server.listen(health.port, health.host);
   }
 
-  /** A test app has a history of its own, and no time of the machine. */
+  /** A test app records its own history, in virtual time. */
   #newHistory(): HistoryRecorder | undefined {
     const { jobs, store, clock } = this.#dependencies;
     if (store.isUnshared) return undefined;

@@ -415,10 +415,20 @@ describe('a claimed job', () => {
       expect(stored).toEqual([`${queueKey}:${child}`, '{"a":"é\\""}']);
       expect(claimDetailsOf(backend).get(parent)).toEqual({
         childResults: parent === 'own' ? stored : undefined,
+        ...(parent === 'own' && { noneFailed: true }),
         isLast: true,
       });
       await backend.moveToCompleted(minimal(parent), '1', KEEP, 'token', false);
     }
+  });
+
+  test('with the results of its children does not say that none has failed if one has', async () => {
+    const backend = await open('batched');
+    await backend.addJob(job('parent', {}, { data: '{"umbel":1,"after":{"step":"0"}}' }), 'parent');
+    await admin.hset(backend.toKey('parent:processed'), 'child', '1');
+    await admin.hset(backend.toKey('parent:failed'), 'other', 'no');
+    await backend.moveToActive('token', 'worker');
+    expect(claimDetailsOf(backend).get('parent')).toEqual({ childResults: ['child', '1'], isLast: true });
   });
 
   test('with many children, or after large results, reads them by itself', async () => {
@@ -438,8 +448,8 @@ describe('a claimed job', () => {
       await Promise.all(ids.map((id) => backend.moveToActive(id, 'worker')));
       return ids.map((id) => claimDetailsOf(backend).get(id)?.childResults?.length);
     };
-    expect(await details(20, 1)).toEqual([40, 40]);
-    expect(await details(21, 1)).toEqual([undefined, undefined]);
+    expect(await details(64, 1)).toEqual([128, 128]);
+    expect(await details(65, 1)).toEqual([undefined, undefined]);
     expect(await details(1, 300_000)).toEqual([2, undefined]);
   });
 });

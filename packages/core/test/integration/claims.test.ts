@@ -22,11 +22,16 @@ afterEach(async () => {
   await redis.stop();
 });
 
-async function scriptCommands(): Promise<number> {
+/** Returns how often Redis has run these commands, also within scripts. */
+async function callsOf(...commands: string[]): Promise<number> {
   const stats = await admin.info('commandstats');
-  const calls = [...stats.matchAll(/^cmdstat_eval(?:sha)?:calls=(\d+)/gm)].map(([, calls]) => Number(calls));
-  return calls.reduce((sum, calls) => sum + calls, 0);
+  const calls = commands.map(
+    (command) => new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(stats)?.[1],
+  );
+  return calls.reduce((sum, calls = '0') => sum + Number(calls), 0);
 }
+
+const scriptCommands = () => callsOf('eval', 'evalsha');
 
 /** A task whose handlers run until they are let go. */
 function gatedTask() {
@@ -59,6 +64,20 @@ test('a worker with many free places claims many jobs with a command, and no mor
   expect(started).toEqual(Array.from({ length: 100 }, (_, n) => n));
   release();
   expect(await Promise.all(jobs.map((job) => job.get()))).toEqual(jobs.map((_, n) => n));
+});
+
+test('jobs that end together while none waits look for a next one once for each command', async () => {
+  const { task, started, release } = gatedTask();
+  const jobs = await Promise.all(Array.from({ length: 96 }, (_, n) => task.delay(n)));
+  await app.worker({ concurrency: 96 }).start();
+  await expect.poll(() => started.length).toBe(96);
+  const [looks, commands] = [await callsOf('rpoplpush'), await scriptCommands()];
+  release();
+  await Promise.all(jobs.map((job) => job.get()));
+  const [looked, sent] = [(await callsOf('rpoplpush')) - looks, (await scriptCommands()) - commands];
+  expect(looked).toBeGreaterThan(0);
+  expect(looked).toBeLessThan(2 * sent);
+  expect(looked).toBeLessThan(48);
 });
 
 test('a worker that closes while it claims runs what it has claimed, and leaves the rest', async () => {

@@ -2,6 +2,7 @@
 import { FlowProducer, type Job, Queue, Worker } from 'bullmq';
 import { afterEach, expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
+import { batchesCommands } from '../../src/store/engine/redis/batching/batched-backend.js';
 
 onEveryEngine('commands of the same moment', (engine) => {
   const opened: { close(): Promise<unknown> }[] = [];
@@ -12,7 +13,12 @@ onEveryEngine('commands of the same moment', (engine) => {
 
   async function open() {
     const app = engine.app();
-    const { options, factory } = engine.connection();
+    const { options, factory: bare } = engine.connection();
+    const factory: typeof bare = (...args) => {
+      const backend = bare(...args);
+      batchesCommands(backend); // only Redis's
+      return backend;
+    };
     const shared = { connection: options, prefix: `umbel:{${app.name}}` };
     const queue = new Queue('jobs', shared, factory);
     const flows = new FlowProducer(shared, factory);
@@ -108,6 +114,25 @@ onEveryEngine('commands of the same moment', (engine) => {
     expect(Object.values((await parent?.getChildrenValues()) ?? {}).sort((a, b) => a - b)).toEqual(
       names(12).map((_, n) => n * 10),
     );
+  });
+
+  test('that end jobs while none waits find the job that one of them releases', async () => {
+    const { queue, flows, claim } = await open();
+    const flow = (jobId: string, ids: readonly string[]) => ({
+      name: 'parent',
+      queueName: 'jobs',
+      opts: { jobId },
+      children: ids.map((id) => ({ name: 'job', queueName: 'jobs', data: {}, opts: { jobId: id } })),
+    });
+    await flows.add(flow('waits', ['a', 'b', 'c', 'd', 'held']));
+    await flows.add(flow('released', ['last']));
+    const claimed = await claim(6);
+    const ended = ['a', 'b', 'last', 'c', 'd'].map((id) => claimed.find((job) => job.id === id));
+    const answers = (await Promise.all(
+      ended.map((job) => job?.moveToCompleted(1, job.token ?? '', true)),
+    )) as unknown[][];
+    expect(answers.map((answer) => answer?.[1]).filter((id) => typeof id === 'string')).toEqual(['released']);
+    expect(await queue.getJobState('released')).toBe('active');
   });
 
   test('keep texts that a database refuses', async () => {

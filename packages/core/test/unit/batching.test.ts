@@ -284,6 +284,36 @@ describe('calls of a turn', () => {
     ]);
   });
 
+  test('of several flows share a command; each flow gets its own answers, or the error of the command', async () => {
+    const { client, commands } = recordingClient((_, args) => {
+      if (args.includes('refused')) throw new Error('Connection is closed.');
+      return args.filter((argument) => String(argument).startsWith('job-'));
+    });
+    const batcher = new CommandBatcher(client, VERSION);
+    const flow = (...jobs: string[]) =>
+      batcher.runTogether(jobs.map((id) => batcher.toCall('addStandardJob', ['key', id])));
+    expect(await Promise.all([flow('job-a', 'job-b'), flow('job-c', 'job-d', 'job-e')])).toEqual([
+      ['job-a', 'job-b'],
+      ['job-c', 'job-d', 'job-e'],
+    ]);
+    expect(commands.map(callsIn)).toEqual([5]);
+    const refused = await Promise.allSettled([flow('job-f', 'job-g'), flow('refused', 'job-h')]);
+    expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+
+    // No flow is cut: 30 and 30 fit, a third of 30 does not.
+    commands.length = 0;
+    const many = (name: string) => flow(...Array.from({ length: 30 }, (_, n) => `job-${name}-${n}`));
+    const [, , third] = await Promise.all([many('x'), many('y'), many('z')]);
+    expect(commands.map(callsIn)).toEqual([60, 30]);
+    expect(third).toEqual(Array.from({ length: 30 }, (_, n) => `job-z-${n}`));
+
+    commands.length = 0;
+    const pending = many('w');
+    batcher.flush(); // as a backend does that closes
+    expect(commands.map(callsIn)).toEqual([30]);
+    await pending;
+  });
+
   test('are not batched if the text of their script is unknown', () => {
     const { client, scriptsSet } = recordingClient();
     scriptsSet[`retryJob:${VERSION}`] = { lua: 'return 1', numberOfKeys: 1 };

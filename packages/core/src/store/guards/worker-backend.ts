@@ -1,4 +1,7 @@
-/** This module adds all guards to the backend of a worker; they close gaps of BullMQ for every store. */
+/**
+ * This module adds all guards to the backend of a worker; they close gaps of BullMQ for every store. The numbers of these
+ * failure windows in comments (W1, W2 …) are those of `docs/reliability.md`.
+ */
 import type { IQueueBackend } from 'bullmq';
 import { driverOf } from '../engine/drivers.js';
 import type { Claim, Claims } from '../held-job.js';

@@ -125,11 +125,14 @@ export function childResultsIn(backend: IQueueBackend): ChildResults | undefined
 
 export interface CompactionPrimitive {
   /**
-   * Shrinks the records of the completed jobs with these keys, and of some jobs below them, without loss for their readers.
-   * Does nothing unless the run, a job of this backend's queue, has completed. Returns the keys of completed jobs below them
+   * Shrinks the records of those of the runs, jobs of this backend's queue, that have completed, of the completed jobs with
+   * these keys, and of some jobs below them, without loss for their readers. Returns the keys of completed jobs below them
    * that it did not shrink. Without this command, records stay as they are.
    */
-  compactJobs(run: string, keys: readonly string[]): Promise<readonly string[]>;
+  compactJobs(jobs: {
+    readonly runs: readonly string[];
+    readonly keys: readonly string[];
+  }): Promise<readonly string[]>;
 }
 
 /** Returns the command; undefined for a backend without it. */

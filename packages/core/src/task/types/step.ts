@@ -5,15 +5,18 @@
 import type { SendOptions } from '../options.js';
 import type { KeysOf, Prettify } from './bind.js';
 
+/** The input that a step needs, as a type only. */
 export interface Input<in In> {
   readonly '~in': (value: In) => void;
 }
 
+/** The result of a step, with the name of the step, as a type only. Errors of the compiler show both. */
 export interface Result<out By extends string, out Out> {
   readonly '~by': By;
   readonly '~out': Out;
 }
 
+/** The result of any step. */
 export type AnyResult = Result<string, unknown>;
 
 /**
@@ -41,6 +44,7 @@ export interface Step<out Name extends string, in In, out Out> {
   readonly '~gives': Result<Name, Out>;
 }
 
+/** Any step, whatever it needs and returns. */
 export type AnyStep = Step<string, never, unknown>;
 
 /**

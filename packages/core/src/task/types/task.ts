@@ -24,7 +24,9 @@ import type {
   TaskInputArg,
 } from './step.js';
 
+/** A schema of any library that follows Standard Schema. */
 export type Schema = StandardSchemaV1;
+/** The schema of a task without an input or an output. */
 export type VoidSchema = StandardSchemaV1<void, void>;
 
 /** The type that a sender sends (zod: `z.input`). */
@@ -192,6 +194,7 @@ export interface Task<Name extends string, In, Out, Extras = {}> extends Signatu
 /** A task, a signature or a workflow with any input and result. */
 export type AnySignature = Step<string, never, unknown> & { readonly '~extras': object };
 
+/** Any task, whatever its types. */
 export type AnyTask = AnySignature & { readonly name: string };
 
 /** A task's name, schemas and options without its handler, for senders to import. */
@@ -199,6 +202,7 @@ export interface Contract<Name extends string, In, Out, Extras = {}> extends Tas
   readonly '~contract': true;
 }
 
+/** Any contract, whatever its types. */
 export type AnyContract = AnyTask & { readonly '~contract': true };
 
 /** The type of a contract's handler. `Added` is the type that middleware adds to its context. */

@@ -215,8 +215,8 @@ function sums<Key extends string>(
 export type ProcessHealth = WorkerHealth | 'starting' | 'silent';
 
 /**
- * Returns the health of a worker with several processes. It is ready while one process is ready. An ended process does
- * not make it dead, because the supervisor restarts it. It is dead if a process reports that, or if no process answers.
+ * Returns the health of a worker with several processes. It is ready while one process is ready. It stays live
+ * when a process ends, because the supervisor restarts that. It is not live if a process reports so, or if none answers.
  */
 export function healthOfAll(state: AppWorker['state'], processes: readonly ProcessHealth[]): WorkerHealth {
   const reasons = state === 'running' ? [] : [`the worker is ${state}`];

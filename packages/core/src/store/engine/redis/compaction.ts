@@ -17,8 +17,15 @@ const SHRUNK_AT_ONCE = 50;
 const COMPACT_JOBS: Script = {
   name: 'umbel:compactJobs',
   numberOfKeys: 1,
-  lua: `local pending = { unpack(ARGV, 2) }
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {} end
+  lua: `local pending, runs = {}, tonumber(ARGV[1])
+for index = 2, #ARGV do
+  local key = ARGV[index]
+  if index > 1 + runs then
+    pending[#pending + 1] = key
+  elseif redis.call('ZSCORE', KEYS[1], key) then
+    pending[#pending + 1] = string.sub(KEYS[1], 1, -#'completed' - 1) .. key
+  end
+end
 local function isLong(key, field)
   local length = redis.pcall('HSTRLEN', key, field)
   return type(length) ~= 'number' or length > ${COMPACT_BYTES}
@@ -27,12 +34,16 @@ local function compact(key)
   local job = redis.call('HMGET', key, 'parent', 'finishedOn', 'failedReason')
   if not job[1] or #job[1] <= ${COMPACT_BYTES} or not job[2] or job[3] then return end
   redis.call('HSET', key, 'finishedOn', job[2])
-  redis.call('HDEL', key, 'parent')
-  if isLong(key, 'data') or isLong(key, 'returnvalue') then return end
-  local fields = redis.call('HGETALL', key)
-  for value = 2, #fields, 2 do
-    if #fields[value] > ${COMPACT_BYTES} then return end
+  local fields, isShort = {}, not isLong(key, 'data') and not isLong(key, 'returnvalue')
+  local record = isShort and redis.call('HGETALL', key) or {}
+  for index = 1, #record, 2 do
+    local field, value = record[index], record[index + 1]
+    if field ~= 'parent' then
+      isShort = isShort and #value <= ${COMPACT_BYTES}
+      fields[#fields + 1], fields[#fields + 2] = field, value
+    end
   end
+  if not isShort then return redis.call('HDEL', key, 'parent') end
   redis.call('DEL', key)
   redis.call('HSET', key, unpack(fields))
 end
@@ -40,7 +51,8 @@ for _ = 1, math.max(#pending, ${SHRUNK_AT_ONCE}) do
   local key = table.remove(pending)
   if not key then break end
   local children = key .. ':processed'
-  if redis.call('HLEN', children) <= ${MOST_CHILDREN} then
+  local count = redis.call('HLEN', children)
+  if count > 0 and count <= ${MOST_CHILDREN} then
     for _, child in ipairs(redis.call('HKEYS', children)) do pending[#pending + 1] = child end
   end
   compact(key)
@@ -50,8 +62,9 @@ return pending`,
 
 export function redisCompaction(backend: RedisQueueBackend): CompactionPrimitive {
   return {
-    async compactJobs(run, keys) {
-      return (await runScript(backend, COMPACT_JOBS, [backend.toKey('completed'), run, ...keys])) as string[];
+    async compactJobs({ runs, keys }) {
+      const args = [backend.toKey('completed'), runs.length, ...runs, ...keys];
+      return (await runScript(backend, COMPACT_JOBS, args)) as string[];
     },
   };
 }

@@ -35,7 +35,9 @@ export function batchesCommands(backend: IQueueBackend): void {
   /** Returns the backend whose transactions are sent by `run`, or the backend itself if it cannot share commands. */
   const sendingBy = async (run: (batcher: CommandBatcher) => RunCalls) => {
     const batcher = batcherOf(backend, await backend.client);
-    return batcher?.canBatchAll === true ? collecting(backend, batcher, run(batcher)) : backend;
+    if (batcher?.canBatchAll !== true) return backend;
+    used = batcher;
+    return collecting(backend, batcher, run(batcher));
   };
   // A batch also notes calls. Where there is none, they are noted first.
   backend.addJob = async (job, jobId, link) => {

@@ -57,6 +57,13 @@ interface PendingCall extends ScriptCall {
   readonly reject: (error: unknown) => void;
 }
 
+/** Calls that one command runs. */
+interface PendingFlow {
+  readonly calls: readonly ScriptCall[];
+  readonly resolve: (answers: unknown[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** A script for batches that is defined on the client. */
 interface DefinedScript {
   readonly name: string;
@@ -72,6 +79,7 @@ export class CommandBatcher {
   /** Number of keys of each script that can be batched; undefined for others. */
   readonly #keyCounts = new Map<string, number | undefined>();
   #pending: PendingCall[] = [];
+  #pendingFlows: PendingFlow[] = [];
   /** Number of commands of `call` that have no answer yet. */
   #underWay = 0;
   /** Batches that wait for the first answer, and the timer that ends their wait. */
@@ -119,6 +127,7 @@ export class CommandBatcher {
 
   /** Sends what is pending. */
   flush(): void {
+    this.#flushFlows();
     this.#release();
     const calls = this.#pending;
     if (calls.length === 0) return;
@@ -173,11 +182,35 @@ export class CommandBatcher {
     return answers.flat();
   }
 
-  /** Runs calls in one atomic command. Returns an error in place of the answer of each call that failed. */
-  async runTogether(calls: readonly ScriptCall[]): Promise<unknown[]> {
+  /**
+   * Runs calls in one atomic command, which they may share with others of this turn. Returns an error in place of the answer
+   * of each call that failed.
+   */
+  runTogether(calls: readonly ScriptCall[]): Promise<unknown[]> {
     const batches = batchesOf(calls);
-    const [only = []] = batches;
-    if (batches.length <= 1) return this.#run(only);
+    if (batches.length > 1) return this.#transaction(batches);
+    if (this.#pendingFlows.length === 0) setImmediate(() => this.#flushFlows());
+    return new Promise((resolve, reject) => {
+      this.#pendingFlows.push({ calls, resolve, reject });
+    });
+  }
+
+  #flushFlows(): void {
+    const flows = this.#pendingFlows;
+    this.#pendingFlows = [];
+    for (const some of inBatches(flows, costOfFlow, sizeOfFlow, MAX_COST)) void this.#settleFlows(some);
+  }
+
+  async #settleFlows(flows: readonly PendingFlow[]): Promise<void> {
+    try {
+      const answers = await this.#run(flows.flatMap(({ calls }) => calls));
+      for (const { calls, resolve } of flows) resolve(answers.splice(0, calls.length));
+    } catch (error) {
+      for (const { reject } of flows) reject(error);
+    }
+  }
+
+  async #transaction(batches: readonly ScriptCall[][]): Promise<unknown[]> {
     const scripts = batches.map((batch) => this.#scriptFor(batch)); // a transaction has only scripts defined before it
     const transaction = this.#client.multi();
     for (const [index, batch] of batches.entries())
@@ -250,8 +283,11 @@ function notesJob({ command, args, keyCount }: ScriptCall): boolean {
 /** Tells what the batch script adds to the answer of a claimed job (see `batchScript`). */
 function tellDetails([, id, , , results, last]: unknown[], onClaim: ClaimListener): void {
   const childResults = Array.isArray(results) ? (results as string[]) : undefined;
+  const noneFailed = childResults !== undefined && childResults.length % 2 === 1;
+  if (noneFailed) childResults.pop();
   const isLast = last !== undefined;
-  onClaim(String(id), isLast || childResults !== undefined ? { childResults, isLast } : undefined);
+  const details = { childResults, ...(noneFailed && { noneFailed }), isLast };
+  onClaim(String(id), isLast || childResults !== undefined ? details : undefined);
 }
 
 /** Returns the scripts that calls need, in the order of their names. */
@@ -265,23 +301,44 @@ function commandsOf(calls: readonly ScriptCall[]): string[] {
 
 /** Returns the calls in bounded batches, in their order. */
 function batchesOf<Call extends ScriptCall>(calls: readonly Call[], maxCost = MAX_COST): Call[][] {
-  const batches: Call[][] = [];
-  let batch: Call[] = [];
+  return inBatches(calls, costOf, sizeOf, maxCost);
+}
+
+function inBatches<Item>(
+  items: readonly Item[],
+  costOfItem: (item: Item) => number,
+  sizeOfItem: (item: Item) => number,
+  maxCost: number,
+): Item[][] {
+  const batches: Item[][] = [];
+  let batch: Item[] = [];
   let [cost, size] = [0, 0];
-  for (const call of calls) {
-    const callCost = COSTS[call.command] ?? MAX_COST;
-    const callSize = sizeOf(call);
-    if (batch.length > 0 && (cost + callCost > maxCost || size + callSize > MAX_SIZE)) {
+  for (const item of items) {
+    const itemCost = costOfItem(item);
+    const itemSize = sizeOfItem(item);
+    if (batch.length > 0 && (cost + itemCost > maxCost || size + itemSize > MAX_SIZE)) {
       batches.push(batch);
       batch = [];
       [cost, size] = [0, 0];
     }
-    batch.push(call);
-    cost += callCost;
-    size += callSize;
+    batch.push(item);
+    cost += itemCost;
+    size += itemSize;
   }
   if (batch.length > 0) batches.push(batch);
   return batches;
+}
+
+function costOf({ command }: ScriptCall): number {
+  return COSTS[command] ?? MAX_COST;
+}
+
+function costOfFlow({ calls }: PendingFlow): number {
+  return calls.reduce((sum, call) => sum + costOf(call), 0);
+}
+
+function sizeOfFlow({ calls }: PendingFlow): number {
+  return calls.reduce((sum, call) => sum + sizeOf(call), 0);
 }
 
 function sizeOf({ args }: ScriptCall): number {

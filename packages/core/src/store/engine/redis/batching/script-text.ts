@@ -114,18 +114,22 @@ export function addsCalls(command: string): boolean {
 /** Scripts that hand out jobs, with the index of their key `marker`, which wakes a worker. */
 const MARKERS: Readonly<Record<string, number>> = { moveToActive: 11, moveToDelayed: 1, moveToFinished: 14 };
 
+/** The script that commits the end of a job; its argument 6 tells whether to hand out the next job. */
+const COMMIT = 'moveToFinished';
+
 /** Returns whether a script hands out jobs. */
 export function claimsJobs(command: string): boolean {
   return Object.hasOwn(MARKERS, command);
 }
 
-/** A job with more children reads their results with a command of its own. */
-const MAX_CHILDREN_READ = 20;
+/** A job with more children reads their results with a command of its own. A slice of a large group has 50. */
+const MAX_CHILDREN_READ = 64;
 /** Maximum size of all results of children that a batch reads, in bytes; the last job may exceed it. */
 const MAX_BYTES_READ = 256 * 1024;
 
 /**
- * Returns the results of the children of a claimed job of Umbel that waited for them, as the fifth part of its answer.
+ * Returns the results of the children of a claimed job of Umbel that waited for them, as the fifth part of its answer, with
+ * one more text at their end if none of its children has failed.
  */
 const READ_RESULTS = `
 local room = ${MAX_BYTES_READ}
@@ -136,10 +140,11 @@ local function resultsOf(record, key)
     if record[index] == 'data' then data = record[index + 1] end
   end
   if data == nil or not string.find(data, '"after":', 1, true) then return nil end
-  local count = redis.call('HLEN', key)
+  local count = redis.call('HLEN', key .. ':processed')
   if count == 0 or count > ${MAX_CHILDREN_READ} then return nil end
-  local results = redis.call('HGETALL', key)
+  local results = redis.call('HGETALL', key .. ':processed')
   for index = 2, #results, 2 do room = room - #results[index] end
+  if redis.call('EXISTS', key .. ':failed') == 0 then results[#results + 1] = '' end
   return results
 end`;
 
@@ -169,9 +174,13 @@ local function errorOf(failure)
   return { err = 'ERR ' .. tostring(failure) }
 end`;
 
-/** Runs the calls of a batch, each with the function of its script. */
+/**
+ * Runs the calls of a batch, each with the function of its script. A commit that found no next job in its queue is followed
+ * by others that would find none either, so they do not look, except the last one of a run, which finds what these commits
+ * have released.
+ */
 const RUN_CALLS = `
-local batch, answers, claimed, at = ARGV, {}, {}, 1
+local batch, answers, claimed, vain, at = ARGV, {}, {}, {}, 1
 while at <= #batch do
   local number, keyCount, callCount = tonumber(batch[at]), tonumber(batch[at + 1]), tonumber(batch[at + 2])
   local run, marker = commands[number], markers[number]
@@ -188,14 +197,20 @@ while at <= #batch do
   fill(constant)
   for call = 1, callCount do
     fill(varying)
+    local looks = commits[number] and args[6] == '1'
+    if looks and vain[keys[marker]] and call < callCount then args[6] = '0' end
     local isDone, answer = pcall(run, keys, args)
+    if looks then
+      args[6] = '1'
+      vain[keys[marker]] = isDone and answer == 0
+    end
     if isDone then
       if answer == nil then
         answer = false
       elseif type(answer) == 'table' and type(answer[1]) == 'table' then
         local prefix = string.sub(keys[marker], 1, -#'marker' - 1)
         claimed[keys[marker]] = answer
-        answer[5] = resultsOf(answer[1], prefix .. answer[2] .. ':processed') or false
+        answer[5] = resultsOf(answer[1], prefix .. answer[2]) or false
         answer[1] = cjson.encode(answer[1])
       elseif adds[number] then
         collectNote(keys, args, answer, #answers + 1)
@@ -224,6 +239,7 @@ export function batchScript(scripts: readonly NamedScript[]): string | undefined
     if (parts.flags !== '') flags = parts.flags;
     texts.push(`markers[#commands + 1] = ${MARKERS[command] ?? 'nil'}
 adds[#commands + 1] = ${addsCalls(command)}
+commits[#commands + 1] = ${command === COMMIT}
 commands[#commands + 1] = (function()
 ${SHARED}
 ${parts.functions}
@@ -232,5 +248,5 @@ ${parts.body}
 end
 end)()`);
   }
-  return `${flags}local commands, markers, adds = {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
+  return `${flags}local commands, markers, adds, commits = {}, {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
 }
