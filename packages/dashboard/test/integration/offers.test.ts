@@ -38,7 +38,7 @@ async function declared(app: App, end: AbortSignal) {
   });
   const endless = app.task({
     name: 'endless',
-    run: (_input: undefined, { signal }) =>
+    run: (_input: void, { signal }) =>
       new Promise<null>((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason));
         end.addEventListener('abort', () => resolve(null));
@@ -103,7 +103,7 @@ onEveryEngine(
         for (const [state, create] of Object.entries(jobs)) {
           for (const action of JOB_ACTIONS) {
             const id = await create();
-            const job = await client.read<{ state: string; runId?: string }>(`/jobs/${id}`);
+            const job = await client.read<Parameters<typeof actionsOnJob>[0]>(`/jobs/${id}`);
             expect(job.state).toBe(state);
             const isOffered = actionsOnJob(job).includes(action);
             const answer = await send(action, id);
