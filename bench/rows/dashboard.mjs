@@ -11,10 +11,12 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chain, group } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
+import { Redis } from 'ioredis';
 import { dashboard } from '../../packages/dashboard/dist/index.js';
 import { longTasksOf } from '../run/long-tasks.mjs';
 import { Meter } from '../run/meter.mjs';
 import { startRedis } from '../run/redis-server.mjs';
+import { longestCommand } from '../run/slow-log.mjs';
 import { quantile } from '../run/statistics.mjs';
 
 const WAITING = { quick: 200_000, full: 1_000_000 };
@@ -32,6 +34,10 @@ const ALLOWED_MS = 200;
 const BLOCKED_MS = 200;
 /** Most commands a second that are sent for fifty pages at rest. */
 const ALLOWED_COMMANDS = 10;
+/** Most time of a command of the store. */
+const ALLOWED_COMMAND_MS = 10;
+/** Reads of an answer for its longest command: of the longest ones of each read, the shortest, since Redis may have to wait. */
+const READS = 5;
 /** Number of jobs that a search reads of a text that no job has: the page reads answer after answer. */
 const SEARCHED = 5000;
 
@@ -70,6 +76,19 @@ async function timesOf(app, path, calls) {
     await sleep(20);
   }
   return { median: quantile(times, 0.5), p95: quantile(times, 0.95) };
+}
+
+/** The longest command of any answer, without load, and the answer that sends it. */
+async function longestOf(client, app, paths) {
+  let longest = { ms: 0 };
+  for (const [name, path] of Object.entries(paths)) {
+    const times = [];
+    for (let count = 0; count < READS; count += 1)
+      times.push(await longestCommand(client, () => read(dashboard(app, options), path)));
+    const ms = Math.min(...times);
+    if (ms > longest.ms) longest = { ms, name };
+  }
+  return longest;
 }
 
 /** Reads a search answer by answer, as the page does. */
@@ -156,6 +175,7 @@ export const row = {
       limits: { groupMembers: MEMBERS },
       searchIndex: true,
     });
+    const client = new Redis(redis.url);
     const ends = [];
     try {
       const step = app.task({ name: 'step', queue: 'steps', run: () => null });
@@ -165,6 +185,7 @@ export const row = {
       app.task({ name: 'plain', queue: 'plain', run: () => null });
       ends.push(await startLoad(redis.url));
       await rare.sendMany(Array.from({ length: 60 }));
+      const [oldest] = await waiting.sendMany([undefined]);
       for (let sent = 0; sent < WAITING[size]; sent += BATCH)
         await waiting.sendMany(Array.from({ length: BATCH }), { tags: ['many'] });
       say(`dashboard: ${WAITING[size]} jobs wait`);
@@ -181,6 +202,7 @@ export const row = {
         'list of runs': '/list/runs',
         'run of 10,000 jobs': `/runs/${run.id}`,
         'members of its node': `/runs/${run.id}/members?node=${encodeURIComponent(node)}&task=step`,
+        'job that waits': `/jobs/${oldest.id}`,
         queues: '/queues',
       };
       ends.push(await startLoad(redis.url, RATE));
@@ -202,25 +224,29 @@ export const row = {
       ]);
       say(`dashboard: longest task of the browser: ${JSON.stringify(blocked)}`);
       for (const end of ends.splice(0)) await end();
+      const longest = await longestOf(client, app, { ...paths, conditions: '/conditions' });
+      say(`dashboard: longest command: ${JSON.stringify(longest)}`);
       const rest = {};
       for (const tabs of [0, TABS]) {
         rest[tabs] = await atRest(app, redis, tabs, run.id);
         say(`dashboard: ${tabs} pages at rest: ${JSON.stringify(rest[tabs])}`);
       }
-      return { waiting: WAITING[size], load, answers, search, blocked, rest };
+      return { waiting: WAITING[size], load, answers, search, longest, blocked, rest };
     } finally {
       for (const end of ends) await end();
+      client.disconnect();
       await app.close();
       await redis.stop();
     }
   },
-  lines({ waiting, load, answers, search, blocked, rest }) {
+  lines({ waiting, load, answers, search, longest, blocked, rest }) {
     return [
       `${waiting} waiting jobs and a run of ${MEMBERS}, beside ${RATE} calls a second, which take ${load.toFixed(1)} cores`,
       ...Object.entries(answers).map(
         ([name, { median, p95 }]) => `${name}: ${median.toFixed(0)} ms, 95 % within ${p95.toFixed(0)} ms`,
       ),
       `a text that no job has is searched in ${SEARCHED} jobs within ${search.toFixed(0)} ms, in several answers`,
+      `the longest command of an answer takes ${longest.ms.toFixed(1)} ms`,
       blocked === undefined
         ? 'the browser was not measured: Chromium is not installed'
         : `the page of the run blocks the browser for ${blocked.longestMs.toFixed(0)} ms at most, is there after ${blocked.shownMs.toFixed(0)} ms`,
@@ -230,10 +256,11 @@ export const row = {
       ),
     ];
   },
-  judge({ answers, blocked, rest }) {
+  judge({ answers, longest, blocked, rest }) {
     const limit = (what, reached, most, unit) => ({ what, reached, most, unit, met: reached <= most });
     return [
       ...Object.entries(answers).map(([name, { p95 }]) => limit(name, p95, ALLOWED_MS, 'ms')),
+      limit('longest command of an answer', longest.ms, ALLOWED_COMMAND_MS, 'ms'),
       ...(blocked === undefined
         ? []
         : [limit('browser blocked at once', blocked.longestMs, BLOCKED_MS, 'ms')]),

@@ -1,5 +1,11 @@
 /** This module defines what users can do in the dashboard, as `can` and the audit log name it, and carries it out. */
-import { type App, type DeadLetterFilter, InvalidOptionError, type SendOptions } from '@umbel/core';
+import {
+  type App,
+  type DeadLetterFilter,
+  InvalidOptionError,
+  JobStateError,
+  type SendOptions,
+} from '@umbel/core';
 import type { BulkAction, BulkOperations, BulkUser } from './bulk.js';
 
 /** What an action or a view is about. */
@@ -48,13 +54,18 @@ export const ACTIONS = {
   },
   'job.revoke': {
     target: ofKind('job'),
-    run: async (app, body) => ({
-      isRevoked: await app.result(textOf(body, 'id')).revoke({ terminate: body.terminate === true }),
-    }),
+    run: async (app, body) => {
+      const id = textOf(body, 'id');
+      const isRevoked = await app.result(id).revoke({ terminate: body.terminate === true });
+      return { isRevoked: changed(isRevoked, `Job ${id} has ended, or is revoked already.`) };
+    },
   },
   'job.promote': {
     target: ofKind('job'),
-    run: async (app, body) => ({ isPromoted: await app.jobs.promote(textOf(body, 'id')) }),
+    run: async (app, body) => {
+      const id = textOf(body, 'id');
+      return { isPromoted: changed(await app.jobs.promote(id), `Job ${id} is not delayed.`) };
+    },
   },
   'job.drop': {
     target: ofKind('job'),
@@ -71,11 +82,11 @@ export const ACTIONS = {
   },
   'run.wake': {
     target: ofKind('run'),
-    run: async (app, body) => ({
-      waits: await app
-        .result(textOf(body, 'id'))
-        .wake(body.step === undefined ? undefined : textOf(body, 'step')),
-    }),
+    run: async (app, body) => {
+      const id = textOf(body, 'id');
+      const waits = await app.result(id).wake(body.step === undefined ? undefined : textOf(body, 'step'));
+      return { waits: changed(waits, `No step of run ${id} sleeps or waits in a loop.`) };
+    },
   },
   'queue.pause': {
     target: ofKind('queue'),
@@ -174,6 +185,12 @@ export function actionOf(
   if (!Object.hasOwn(ACTIONS, name)) return undefined;
   const known = name as Exclude<DashboardAction, 'view'>;
   return { name: known, action: ACTIONS[known] };
+}
+
+/** Returns what was changed. @throws {JobStateError} if that is nothing: then a user must not think it was done. */
+function changed<Change extends boolean | number>(change: Change, reason: string): Change {
+  if (!change) throw new JobStateError(reason);
+  return change;
 }
 
 // Checks of bodies: what core does not check

@@ -13,7 +13,7 @@ import {
   type StoredState,
 } from '@umbel/core';
 import type { DashboardTarget } from './actions.js';
-import { parseSearch } from './search.js';
+import { parseSearch, type Search } from './search.js';
 
 const ENDED: readonly StoredState[] = ['completed', 'failed', 'expired', 'revoked', 'skipped'];
 
@@ -59,6 +59,23 @@ const CHANGES = {
 export type BulkAction = keyof typeof CHANGES;
 
 export const isBulkAction = (name: string): name is BulkAction => Object.hasOwn(CHANGES, name);
+
+/** Returns the states of the jobs that an action changes and a search may find. */
+function statesOf(
+  action: BulkAction,
+  { filter, excludedStates }: Pick<Search, 'filter' | 'excludedStates'>,
+): readonly StoredState[] {
+  const asked = filter.state === undefined ? undefined : new Set([filter.state].flat());
+  return CHANGES[action].states.filter((each) => asked?.has(each) !== false && !excludedStates.has(each));
+}
+
+/** Returns the bulk actions that may change a job of a search, with the states of the jobs that each changes. */
+export function bulkActionsOn(search: Search): Partial<Record<BulkAction, readonly StoredState[]>> {
+  const actions = (Object.keys(CHANGES) as BulkAction[]).map(
+    (action) => [action, statesOf(action, search)] as const,
+  );
+  return Object.fromEntries(actions.filter(([, states]) => states.length > 0));
+}
 
 /** An operation as pages see it. */
 export interface BulkOperation {
@@ -237,9 +254,8 @@ export class BulkOperations {
   #found(action: BulkAction, q: string, now: Date, waitForIndex: boolean): AsyncGenerator<FoundIds> {
     const { app, lateAfter } = this.#dependencies;
     const search = parseSearch(q, { now, isIndexed: app.describe().searchIndex });
-    const { state, until, ...others } = search.filter;
-    const asked = state === undefined ? undefined : new Set([state].flat());
-    const states = CHANGES[action].states.filter((each) => asked?.has(each) !== false);
+    const { state: _state, until, ...others } = search.filter;
+    const states = statesOf(action, search);
     if (states.length === 0)
       throw new InvalidOptionError('q', `a search for jobs that are ${CHANGES[action].states.join(', ')}`, q);
     const end = new Date(now.getTime() + 1); // `until` leaves out what was sent in its own millisecond

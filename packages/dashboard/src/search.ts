@@ -20,6 +20,8 @@ export interface Search {
   readonly isCompared: boolean;
   /** The qualifiers of what is compared. */
   readonly comparedKeys: ReadonlySet<string>;
+  /** The states that are excluded, such as by `-state:failed`. */
+  readonly excludedStates: ReadonlySet<string>;
   readonly matches: (item: ListedJob | ListedRun) => boolean;
 }
 
@@ -95,6 +97,9 @@ export function parseSearch(text: string, { now, isIndexed }: SearchOptions): Se
     filter,
     isCompared: compared.length > 0,
     comparedKeys: new Set(compared.map(({ key }) => key)),
+    excludedStates: new Set(
+      terms.filter(({ key, isExcluded }) => key === 'state' && isExcluded).map(({ value }) => value),
+    ),
     matches: (item) => allMatch(compared, item),
   };
 }

@@ -336,8 +336,8 @@ export class AppCore implements Sender, AppOperations {
     const task = called instanceof TaskObject ? called.name : undefined;
     const { results, registry, router, queues } = currentFunction(this).#dependencies;
     const taskQueue = task === undefined ? undefined : registry.get(task)?.options.queue;
-    const likely = task === undefined ? [] : [router.usualQueue(task, taskQueue)];
-    return new StoredResult(results, { queues: () => [...new Set([...likely, ...queues.known()])] }, id);
+    const likely = task === undefined ? undefined : router.usualQueue(task, taskQueue);
+    return new StoredResult(results, { likely, queues: () => queues.known() }, id);
   }
 
   find(query: RunQuery): AsyncGenerator<AsyncResult<unknown>, void> {

@@ -9,7 +9,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import { isFinal, type JobState } from '../job/states.js';
 import { terminateMarked } from '../store/control-queue.js';
-import { isHeld, jobStateOf, logsOf, readJob } from '../store/read.js';
+import { isHeld, jobStateOf, logsOf, queueOfJob, readJob } from '../store/read.js';
 import { resumeTree } from '../store/resume.js';
 import { type Mark, removeJob, revokeJob } from '../store/revoke.js';
 import type { StoredJob } from '../store/stored-job.js';
@@ -96,8 +96,10 @@ async function wakeStep(store: ResultDependencies['store'], id: string, now: num
   }
 }
 
-/** The queue of a job, or the queues to search for it. */
-export type Place = { readonly queue: string } | { readonly queues: () => readonly string[] };
+/** The queue of a job, or the queues to search for it: first the likely one alone. */
+export type Place =
+  | { readonly queue: string }
+  | { readonly likely?: string | undefined; readonly queues: () => readonly string[] };
 
 export class StoredResult implements AsyncResult<unknown> {
   readonly id: string;
@@ -270,12 +272,11 @@ export class StoredResult implements AsyncResult<unknown> {
   async #find(): Promise<string | undefined> {
     if ('queue' in this.#place) return this.#place.queue;
     if (this.#queue !== undefined) return this.#queue;
-    for (const queue of this.#place.queues()) {
-      if (!(await isHeld(this.#parts.store, { queue, id: this.id }))) continue;
-      this.#queue = queue;
-      return queue;
-    }
-    return undefined;
+    const { likely, queues } = this.#place;
+    const { store } = this.#parts;
+    if (likely !== undefined && (await isHeld(store, { queue: likely, id: this.id }))) this.#queue = likely;
+    else this.#queue = await queueOfJob(store, queues(), this.id);
+    return this.#queue;
   }
 
   /** Throws in a handler: a waiting handler occupies a slot that the awaited job may need. */

@@ -13,7 +13,7 @@ import { isJobId } from '../job/ids.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { type FailedJob, failedJobs, readFailed } from '../store/failed-jobs.js';
 import { collectInput } from '../store/job-input.js';
-import { logsOf, storedStateOf } from '../store/read.js';
+import { knownStanding, logsOf, queueOfJob, storedStateOf } from '../store/read.js';
 import { type JobReplay, replayJob } from '../store/resume.js';
 import { removeJob } from '../store/revoke.js';
 import type { Store } from '../store/store.js';
@@ -406,14 +406,14 @@ export function deadLetters(
 ): DeadLetters {
   async function find(store: Store, id: string): Promise<Pick<FailedJob, 'job' | 'unreadable'>> {
     if (!isJobId(id)) throw new UnknownJobError(id, undefined);
-    for (const queue of queues()) {
-      const state = await storedStateOf(store, { queue, id });
-      if (state === 'unknown') continue;
-      if (state !== 'failed') throw new JobStateError(`Job ${id} is ${state}, not failed.`);
-      const found = await readFailed(store, queue, id);
-      if (found !== undefined) return found;
-    }
-    throw new UnknownJobError(id, undefined);
+    const queue = await queueOfJob(store, queues(), id);
+    if (queue === undefined) throw new UnknownJobError(id, undefined);
+    const { state } = await knownStanding(store, { queue, id });
+    if (state !== 'failed' && state !== 'unknown')
+      throw new JobStateError(`Job ${id} is ${state}, not failed.`);
+    const found = await readFailed(store, queue, id);
+    if (found === undefined) throw new UnknownJobError(id, undefined);
+    return found;
   }
 
   /** Yields the failed jobs in the time and the queues of a search, matching or not. */

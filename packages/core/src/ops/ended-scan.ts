@@ -93,8 +93,10 @@ async function* jobsInOrder(
 ): AsyncGenerator<Found, undefined> {
   let last = start;
   for (let read = 0; ; ) {
-    const ends = await endedBehind(store, queue, set, last, batchSize(read));
+    const size = batchSize(read);
+    const ends = await endedBehind(store, queue, set, last, size);
     if (ends.length === 0) return undefined;
+    const isEnd = ends.length < size;
     const jobs = await readJobs(
       store,
       queue,
@@ -105,6 +107,7 @@ async function* jobsInOrder(
       const { job, other } = jobs[offset] ?? UNREAD;
       yield { ...end, job, isOther: other !== undefined, index: firstIndex + read + offset };
     }
+    if (isEnd) return undefined;
     read += ends.length;
     last = ends.at(-1);
   }
@@ -121,8 +124,8 @@ async function* jobsBehind(
   let last = start;
   let index = start === undefined ? 0 : await indexBehind(store, queue, set, start, hint);
   let before: string | undefined;
+  let size = batchSize(0);
   for (let read = 0; ; ) {
-    const size = batchSize(read);
     let ids = await idsInSet(store, queue, set, before === undefined ? index : index - 1, index + size);
     if (before !== undefined && ids[0] === before) ids = ids.slice(1);
     else if (before !== undefined && last !== undefined) {
@@ -131,6 +134,7 @@ async function* jobsBehind(
       ids = await idsInSet(store, queue, set, index, index + size);
     }
     if (ids.length === 0) return undefined;
+    const isEnd = ids.length < size;
     const jobs = await readJobs(store, queue, ids, askedOf(queue));
     for (const [offset, { job, other }] of jobs.entries()) {
       const id = ids[offset] ?? '';
@@ -144,9 +148,13 @@ async function* jobsBehind(
       last = { at, id };
       yield { at, id, job, isOther: other !== undefined, index: index + offset };
     }
+    if (isEnd) return undefined;
     read += ids.length;
     index += ids.length;
     before = ids.at(-1);
+    const others = jobs.filter(({ other }) => other !== undefined).length;
+    // A large run has many other jobs, of which little is read.
+    size = others > ids.length / 2 ? BATCH.most : batchSize(read);
   }
 }
 

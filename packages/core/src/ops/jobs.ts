@@ -11,7 +11,7 @@ import { INTERNAL_JOB, INTERNAL_QUEUE, isRunJob } from '../job/job-tree.js';
 import { isFinal, isJobState } from '../job/states.js';
 import { type CollectedInput, collectInput } from '../store/job-input.js';
 import { promoteJob, type QueueCounts, queueCounts } from '../store/queues.js';
-import { readJobs, storedStateOf, unreadableJob } from '../store/read.js';
+import { jobInQueues, storedStateOf, unreadableJob } from '../store/read.js';
 import { runHasTask } from '../store/run-tree.js';
 import { isErrorNamed, isTaskNamed } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
@@ -361,13 +361,17 @@ async function* allOf<Item extends ListedJob | ListedRun>(
 
 async function find(store: Store, queues: readonly string[], id: string): Promise<FoundJob | undefined> {
   if (typeof id !== 'string' || !isJobId(id)) return undefined;
-  for (const queue of queues) {
-    const [read] = await readJobs(store, queue, [id], { withState: true });
-    const job = read?.job ?? (await unreadableJob(store, { queue, id }));
+  const records = await jobInQueues(store, queues, id);
+  for (const { job, state: known } of records) {
     if (job === undefined) continue;
-    const known = read?.job === undefined ? undefined : read.state;
-    const state = storedState(known ?? (await storedStateOf(store, { queue, id })), job);
+    const state = storedState(known ?? (await storedStateOf(store, job)), job);
     if (state !== undefined) return { job, state };
+  }
+  for (const [index, queue] of queues.entries()) {
+    if (records[index]?.state === 'unknown') continue;
+    const job = await unreadableJob(store, { queue, id });
+    const state = job && storedState(await storedStateOf(store, { queue, id }), job);
+    if (job !== undefined && state !== undefined) return { job, state };
   }
   return undefined;
 }

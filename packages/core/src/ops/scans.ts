@@ -5,11 +5,10 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import type { EndedSet } from '../store/primitives/ended-jobs.js';
 import { type QueueCounts, queueCountsUpTo } from '../store/queues.js';
-import { idsInSet, type ListedRecord, readJobs } from '../store/read.js';
+import { childPlaces, idsInSet, type ListedRecord, readJobs } from '../store/read.js';
 import { errorTerm, isTaskNamed, searchedTaskTerm } from '../store/search-terms.js';
 import type { Store } from '../store/store.js';
 import type { NotIndexed, TaggedPlace, TagIndex, TagMark } from '../store/tags.js';
-import { childrenOf } from '../store/tree.js';
 import { askedOf, BATCH, batchSize, type Candidate, UNREAD } from './candidates.js';
 import { endedJobs } from './ended-scan.js';
 import type {
@@ -41,9 +40,9 @@ async function* liveJobs(
   let near = from?.near ?? [];
   for (let read = 0; ; ) {
     const size = batchSize(read);
-    const start = await placeBehind(store, { queue, set, isOldestFirst }, index, near);
-    const ids = await idsInSet(store, queue, set, start, start + size, isOldestFirst);
+    const { start, ids } = await idsBehind(store, { queue, set, isOldestFirst }, { index, near }, size);
     if (ids.length === 0) return;
+    const isEnd = ids.length < size;
     const jobs = await readJobs(store, queue, ids, askedOf(queue));
     const marks = [...near, ...ids.map(markOf)];
     const seen = near.length;
@@ -61,31 +60,58 @@ async function* liveJobs(
       const id = ids[at] ?? '';
       yield { job: isHere ? job : undefined, ...(isHere && { at: { queue, id } }), state: set, place };
     }
+    if (isEnd) return;
     read += ids.length;
     index = start + ids.length;
     near = marks.slice(-NEAR);
   }
 }
 
-/** Returns the index after the last of these jobs that is still in the set; `index` if none is. */
-async function placeBehind(
+/** A set that changes at both ends, in the order in which it is read. */
+interface LiveSet {
+  readonly queue: string;
+  readonly set: string;
+  readonly isOldestFirst: boolean;
+}
+
+/** Returns up to `size` ids after the last of some jobs that is still in the set, and the index of the first of them. */
+async function idsBehind(
   store: Store,
-  { queue, set, isOldestFirst }: { queue: string; set: string; isOldestFirst: boolean },
-  index: number,
-  near: readonly string[],
+  live: LiveSet,
+  { index, near }: Pick<LivePlace, 'index' | 'near'>,
+  size: number,
+): Promise<{ readonly start: number; readonly ids: readonly string[] }> {
+  const read = (from: number, to: number) =>
+    idsInSet(store, live.queue, live.set, from, to, live.isOldestFirst);
+  if (near.length === 0) return { start: index, ids: await read(index, index + size) };
+  const from = Math.max(0, index - NEAR);
+  const ids = await read(from, index + NEAR + size);
+  const place = placeBehind(ids.slice(0, index - from + NEAR), near);
+  // Usually it is near its index. Otherwise many jobs were added before it or removed.
+  if (place !== undefined) return { start: from + place, ids: ids.slice(place, place + size) };
+  const start = await distantPlace(read, { index, near });
+  return { start, ids: await read(start, start + size) };
+}
+
+/** Returns the index after the last of these jobs among some ids; undefined if none is there. */
+function placeBehind(ids: readonly string[], near: readonly string[]): number | undefined {
+  const marks = ids.map(markOf);
+  for (const mark of near.toReversed()) {
+    const at = marks.lastIndexOf(mark);
+    if (at >= 0) return at + 1;
+  }
+  return undefined;
+}
+
+/** Returns the index after the last of these jobs in the set, searched at growing distances; `index` if none is found. */
+async function distantPlace(
+  read: (from: number, to: number) => Promise<readonly string[]>,
+  { index, near }: Pick<LivePlace, 'index' | 'near'>,
 ): Promise<number> {
-  if (near.length === 0) return index;
   const search = async (from: number, to: number): Promise<number | undefined> => {
-    const marks = (await idsInSet(store, queue, set, from, to, isOldestFirst)).map(markOf);
-    for (const mark of near.toReversed()) {
-      const at = marks.lastIndexOf(mark);
-      if (at >= 0) return from + at + 1;
-    }
-    return undefined;
+    const place = placeBehind(await read(from, to), near);
+    return place === undefined ? undefined : from + place;
   };
-  // Usually it is at that index. Otherwise jobs were added before it or removed.
-  const close = await search(Math.max(0, index - NEAR), index + NEAR);
-  if (close !== undefined) return close;
   for (let offset = 0; offset < SEARCHED.max; offset += SEARCHED.atOnce) {
     const later = await search(index + offset, index + offset + SEARCHED.atOnce);
     if (later !== undefined) return later;
@@ -135,7 +161,7 @@ async function* jobsBelow(
   known?: readonly JobRef[],
 ): AsyncGenerator<Candidate> {
   const [resumed, ...below] = from;
-  const siblings = (known ?? (await childPlaces(store, above))).filter(
+  const siblings = (known ?? (await childrenById(store, above))).filter(
     ({ id }) => resumed === undefined || id >= resumed,
   );
   for (let start = 0; start < siblings.length; start += BATCH.first) {
@@ -147,7 +173,7 @@ async function* jobsBelow(
       if (index === children.length) {
         const next = batch.slice(index, 2 * index + 2);
         const found = next.map((each, at) =>
-          records[index + at]?.mayHaveChildren === false ? [] : childPlaces(store, each),
+          records[index + at]?.mayHaveChildren === false ? [] : childrenById(store, each),
         );
         children.push(...(await Promise.all(found)));
       }
@@ -165,10 +191,8 @@ function jobAndState({ job, state }: ListedRecord = UNREAD): Pick<Candidate, 'jo
 }
 
 /** Returns the jobs that a job waits for or has waited for, by id. */
-async function childPlaces(store: Store, above: JobRef): Promise<JobRef[]> {
-  const found = new Map<string, JobRef>();
-  for await (const { queue, id } of childrenOf(store, above)) found.set(`${queue}:${id}`, { queue, id });
-  return [...found.values()].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+async function childrenById(store: Store, above: JobRef): Promise<JobRef[]> {
+  return (await childPlaces(store, above)).sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
 }
 
 export interface ScanDependencies {

@@ -9,7 +9,7 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { isFinal } from '../job/states.js';
 import { jobsAhead, waitingJob } from '../store/queues.js';
-import { knownJob, storedStateOf } from '../store/read.js';
+import { knownStanding } from '../store/read.js';
 import type { Store } from '../store/store.js';
 import type { StoredJob } from '../store/stored-job.js';
 import { childrenOf } from '../store/tree.js';
@@ -28,6 +28,9 @@ const MAX_READ = 1000;
 /** Maximum number of ids in `WaitReason.jobs`. */
 const MAX_NAMED = 100;
 
+/** A job that was revoked is in its queue until then. */
+const REVOKED = 'It is revoked: it never starts, and ends when a worker takes it.';
+
 /** Returns why the job has not ended; undefined if it has, or if it runs. A late job says since when it waits. */
 export async function waitReasonOf(
   dependencies: Dependencies,
@@ -35,8 +38,10 @@ export async function waitReasonOf(
 ): Promise<WaitReason | undefined> {
   if (isFinal(state)) return undefined;
   if (state === 'active') return stuckReason(dependencies, job);
-  const reason = await reasonToWait(dependencies, { job, state });
-  if (reason === undefined || (state !== 'waiting' && state !== 'delayed')) return reason;
+  const found = await reasonToWait(dependencies, { job, state });
+  const isRevoked = job.envelope?.revoked !== undefined;
+  const reason = found && isRevoked ? { ...found, text: `${found.text} ${REVOKED}` } : found;
+  if (reason === undefined || isRevoked || (state !== 'waiting' && state !== 'delayed')) return reason;
   const lateSince =
     job.queue === INTERNAL_QUEUE ? undefined : await dependencies.conditions.lateSince(job, state);
   if (lateSince === undefined) return reason;
@@ -84,8 +89,7 @@ async function stepsReason(dependencies: Dependencies, place: JobRef): Promise<W
   const { leaves, isComplete } = await unendedLeaves(dependencies.store, place);
   const [first] = leaves;
   if (first === undefined) return undefined; // the last one has ended meanwhile
-  const job = await knownJob(dependencies.store, first);
-  const state = job === undefined ? 'unknown' : await storedStateOf(dependencies.store, first);
+  const { job, state } = await knownStanding(dependencies.store, first);
   const shown = state === 'prioritized' || state === 'paused' ? 'waiting' : state;
   const reason = job && (await waitReasonOf(dependencies, { job, state: shown }));
   const internal = reason === undefined ? 'an internal job' : 'a step of the workflow';

@@ -115,8 +115,47 @@ export async function jobStateOf(access: StoreAccess, place: JobRef): Promise<st
 }
 
 /** Returns whether the store holds the job, readable or not. */
-export async function isHeld(access: StoreAccess, { queue, id }: JobRef): Promise<boolean> {
-  return (await access.on(queue, (bull) => bull.getJobState(id))) !== 'unknown';
+export async function isHeld(access: JobAccess, place: JobRef): Promise<boolean> {
+  return (await isFound(access, place)) ?? (await storedStateOf(access, place)) !== 'unknown';
+}
+
+/** No job has this name, so the contents of records are left out. */
+const NO_NAME = ' ';
+
+/** Returns whether one command finds the job, without a search in a long list; undefined if no command tells. */
+async function isFound(access: JobAccess, { queue, id }: JobRef): Promise<boolean | undefined> {
+  const asked = { withState: true, name: NO_NAME };
+  const records = await access.on(queue, async (bull) =>
+    jobRecordsPrimitiveOf(bull.getBackend())?.readRecords([id], asked),
+  );
+  const [record] = records ?? [];
+  if (record === undefined) return undefined;
+  const { json, other, state = 'unknown' } = record;
+  return json !== undefined || other !== undefined || state !== 'unknown';
+}
+
+/** Returns the first of some queues that holds a job, readable or not; undefined if none does. Asks all of them at once. */
+export async function queueOfJob(
+  access: JobAccess,
+  queues: readonly string[],
+  id: string,
+): Promise<string | undefined> {
+  const found = await Promise.all(queues.map((queue) => isFound(access, { queue, id })));
+  const first = queues.find((_, index) => found[index]);
+  if (first !== undefined) return first;
+  const others = queues.filter((_, index) => found[index] === undefined);
+  for (const queue of others) if ((await storedStateOf(access, { queue, id })) !== 'unknown') return queue;
+  return undefined;
+}
+
+/** Returns what each of some queues holds of a job, read at once. */
+export async function jobInQueues(
+  access: StoreAccess,
+  queues: readonly string[],
+  id: string,
+): Promise<readonly ListedRecord[]> {
+  const found = queues.map((queue) => readJobs(access, queue, [id], { withState: true }));
+  return (await Promise.all(found)).flat();
 }
 
 /** Returns why a job failed: as its worker recorded it, else the reason in the store. */
@@ -386,6 +425,18 @@ export async function endedChildrenCount(store: JobAccess, { queue, id }: JobRef
  */
 export async function knownJob(store: Store, place: JobRef): Promise<StoredJob | undefined> {
   return (await readJob(store, place)) ?? unreadableJob(store, place);
+}
+
+/** Returns the readable parts of a job, as `knownJob` does, with BullMQ's state: `'unknown'` if the store does not hold it. */
+export async function knownStanding(
+  store: Store,
+  place: JobRef,
+): Promise<{ readonly job: StoredJob | undefined; readonly state: string }> {
+  const [read] = await readJobs(store, place.queue, [place.id], { withState: true });
+  const job = read?.job ?? (await unreadableJob(store, place));
+  if (job === undefined) return { job, state: 'unknown' };
+  const known = read?.job === undefined ? undefined : read.state;
+  return { job, state: known ?? (await storedStateOf(store, place)) };
 }
 
 /** Returns the readable parts of a job whose record was not found or could not be read, as `knownJob` does. */

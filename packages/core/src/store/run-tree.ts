@@ -33,9 +33,16 @@ export class RunTreeReader {
     this.#ahead.clear();
   }
 
+  /** Reads jobs, so that `read` returns them without a command. */
+  async readAhead(places: readonly JobRef[]): Promise<void> {
+    const unread = places.filter((place) => !this.#ahead.has(keyOf(place)));
+    await Promise.all(unread.map((place) => this.#readBelow(place)));
+  }
+
   /** Returns a job; undefined if the store does not hold it. */
   async read(place: JobRef): Promise<TreeStanding | undefined> {
-    const row = this.#take(place) ?? (await this.#readAhead(place));
+    await this.readAhead([place]);
+    const row = this.#take(place);
     if (row?.state === 'unknown') return undefined;
     if (row?.state === undefined) {
       const standing = await standingOf(this.#store, place);
@@ -51,12 +58,12 @@ export class RunTreeReader {
     };
   }
 
-  async #readAhead(place: JobRef): Promise<TreeJob | undefined> {
+  /** Reads a job and those below it ahead, as many as one command reads. */
+  async #readBelow(place: JobRef): Promise<void> {
     const rows = await this.#store.on(place.queue, async (bull) =>
       runTreePrimitiveOf(bull.getBackend())?.readRunTree(place.id),
     );
     for (const row of rows ?? []) this.#ahead.set(keyOf(this.#store.placeOf(row.key)), row);
-    return this.#take(place);
   }
 
   #take(place: JobRef): TreeJob | undefined {

@@ -94,12 +94,14 @@ export async function pushNotes(
 /**
  * Moves the oldest notes into the index, up to `limit` and not more than exist now. Returns the number of moved notes.
  * @param firstLookMs Time from the sending of a call that the store has noted to the first check of its note.
+ * @param beforeNext Called after notes that another process has moved at the same time: wait there, to leave the next ones to it.
  */
 export async function moveNotes(
   queue: Pick<TagNoteQueue, 'first' | 'take'>,
   limit: number,
   firstLookMs: number,
   note: (notes: readonly TextNote[]) => Promise<void>,
+  beforeNext: () => Promise<void> = async () => {},
 ): Promise<number> {
   let moved = 0;
   let size = MOVED.least;
@@ -111,7 +113,8 @@ export async function moveNotes(
     const labels = read.reduce((sum, { tags }) => sum + tags.length, 0);
     const fitting = Math.floor((COMMAND_TAGS * notes.length) / Math.max(labels, 1));
     size = Math.min(Math.max(fitting, MOVED.least), MOVED.most);
-    await queue.take(notes.map(({ text }) => text)); // remove after indexing, so that a search always finds it in one of the two
+    // Remove after indexing, so that a search always finds it in one of the two.
+    if (!(await queue.take(notes.map(({ text }) => text)))) await beforeNext();
     moved += notes.length;
     left = Math.min(left, moved === notes.length ? count : left) - notes.length;
   }

@@ -5,10 +5,11 @@
  *
  * On Redis, notes are added to a queue first (`tag-notes.ts`): those of calls by the command that adds the job, the others with
  * one command for each turn of the event loop. Workers move them into the index with each repair, and senders do so when many
- * notes are queued. Who needs all jobs with a tag moves them first; a search for a list reads the latest queued notes instead.
+ * notes are queued; of several that move the same notes, all but one pause. Who needs all jobs with a tag moves them first; a
+ * search for a list reads the latest queued notes instead.
  */
 
-import { setTimeout } from '../base/real-timers.js';
+import { performance, setTimeout } from '../base/real-timers.js';
 import { digestId, randomId } from '../job/ids.js';
 import type { JobRef } from '../job/job.js';
 import { type JobNode, searchLabelsOf } from '../job/job-tree.js';
@@ -183,6 +184,9 @@ const SEARCHED_NOTES = 1000;
 /** Number of notes that are moved between two pauses beside a search, in some 80 ms. */
 const MOVED_BESIDE = 1000;
 const PAUSE_MS = 80;
+/** Pauses of a process that has moved the same notes as another one: within a move, and of a move beside a search. */
+const LEFT_TO_OTHERS_MS = 100;
+const OTHERS_MOVE_MS = 2000;
 /** Number of notes that one command checks. With 20 tags each it takes about 3 ms in an index of 400,000 entries. */
 const CHECKED_AT_ONCE = 25;
 /** A sender checks about twice as many notes as it adds, so that it can remove more than it adds. */
@@ -214,6 +218,8 @@ export class TagIndex {
   #moving: Promise<void> = Promise.resolve();
   /** Number of notes that the next move beside sends moves. */
   #toMove = 0;
+  /** When another process last moved the same notes as this one. */
+  #othersMovedAt = Number.NEGATIVE_INFINITY;
   /** Whether this process moves all queued notes for a search. */
   #isMovingAll = false;
 
@@ -313,7 +319,10 @@ export class TagIndex {
     if (this.#isMovingAll) return;
     this.#isMovingAll = true;
     try {
-      while ((await this.#moveQueued(MOVED_BESIDE)) === MOVED_BESIDE) await pause();
+      while ((await this.#moveQueued(MOVED_BESIDE)) === MOVED_BESIDE) {
+        const doOthersMove = performance.now() - this.#othersMovedAt < OTHERS_MOVE_MS;
+        await pause(doOthersMove ? OTHERS_MOVE_MS : PAUSE_MS);
+      }
     } catch {
       // The next search moves what a failed move leaves.
     } finally {
@@ -437,13 +446,17 @@ export class TagIndex {
     const queue: Pick<TagNoteQueue, 'first' | 'take'> = {
       first: async (count) =>
         (await this.#withIndex(async ({ noteQueue }) => noteQueue?.first(count))) ?? { notes: [], count: 0 },
-      take: async (texts) => void (await this.#withIndex(async ({ noteQueue }) => noteQueue?.take(texts))),
+      take: async (texts) => (await this.#withIndex(async ({ noteQueue }) => noteQueue?.take(texts))) ?? true,
     };
     return moveNotes(
       queue,
       limit,
       this.#firstLookMs,
       async (notes) => void (await this.#withIndex((primitives) => this.#noteIn(primitives, notes))),
+      () => {
+        this.#othersMovedAt = performance.now();
+        return pause(LEFT_TO_OTHERS_MS);
+      },
     );
   }
 
@@ -485,9 +498,9 @@ export class TagIndex {
   }
 }
 
-function pause(): Promise<void> {
+function pause(durationMs: number): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, PAUSE_MS).unref();
+    setTimeout(resolve, durationMs).unref();
   });
 }
 

@@ -1,4 +1,4 @@
-/** What queries and readers of events ask of a Redis: its sets by place, and never all of its keys. */
+/** What queries and readers of events ask of a Redis: its sets by place, never all of its keys, and no search in a long list. */
 import { chain, group } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
@@ -56,4 +56,42 @@ test('queries and events scan nothing, and look at a bounded number of jobs', as
   expect(records).toBeGreaterThan(1000);
   expect(records).toBeLessThan(2500); // 3,000 jobs are there; one page looks at 1,000
   expect([...all.keys()].filter((name) => /^(keys|scan|sort|monitor|flush.*)$/.test(name))).toEqual([]);
+});
+
+test('a job and a run are read without a search in the list of the jobs that wait', async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const redis = new Redis(server.url);
+  onTestFinished(() => redis.disconnect());
+  const app = createApp({ name: 'queries', connection: server.url });
+  onTestFinished(() => app.close());
+  const task = app.task({ name: 'task', run: async () => null });
+  const others = Array.from({ length: 30 }, (_, n) => app.task({ name: `other${n}`, run: async () => null }));
+  app.task({ name: 'elsewhere', queue: 'elsewhere', run: async () => null });
+  const run = await chain(group(others.map((other) => other.si())), task.si()).delay();
+  const [first] = await task.sendMany(Array.from({ length: 1001 }));
+  if (first === undefined) throw new Error('no job was sent');
+  await app.repair(); // which tells jobs that were lost
+
+  const monitor = await redis.monitor();
+  onTestFinished(() => monitor.disconnect());
+  const lists: string[] = [];
+  monitor.on('monitor', (_at, [name = '', key = '', ...args]: string[]) => {
+    const isWhole = /^lpos$/i.test(name) || (/^lrange$/i.test(name) && args.join(' ') === '0 -1');
+    if (isWhole) lists.push(key);
+  });
+  expect(await app.jobs.get(first.id)).toMatchObject({ state: 'waiting' });
+  expect((await app.runs.get(run.id, { graph: true }))?.counts).toMatchObject({ waiting: 30, pending: 1 });
+  expect(await app.jobs.waitReason(run.id)).toMatchObject({ kind: 'steps' });
+  expect(await app.result(first.id).logs()).toEqual([]);
+  expect(await app.result(run.id).counts()).toMatchObject({ waiting: 30 });
+  expect(await app.jobs.get('missing')).toBeUndefined();
+  expect(await app.result('missing').state()).toBe('unknown');
+  await expect(app.deadLetters.replay('missing')).rejects.toThrow('missing');
+  const marker = new Promise((resolve) =>
+    monitor.on('monitor', (_at, [name]) => name === 'echo' && resolve(0)),
+  );
+  await redis.echo('end');
+  await marker;
+  expect(lists.filter((key) => key.endsWith(':default:wait'))).toEqual([]);
 });

@@ -33,7 +33,9 @@ function queueInMemory() {
       return { notes: notes.reverse(), count: texts.length };
     },
     take: async (taken) => {
-      if (texts[0] === taken[0] && texts[taken.length - 1] === taken.at(-1)) texts.splice(0, taken.length);
+      const areFirst = texts[0] === taken[0] && texts[taken.length - 1] === taken.at(-1);
+      if (areFirst) texts.splice(0, taken.length);
+      return areFirst;
     },
   };
   let marks = 0;
@@ -80,6 +82,30 @@ describe('queued notes', () => {
     await Promise.all([mover(1), mover(2), mover(5), mover(9)]);
     await mover(0);
     for (const id of numbers(70)) expect(noted).toContain(id);
+    expect(texts).toEqual([]);
+  });
+
+  test('are left to another process that moves the same ones', async () => {
+    const { queue, texts, push } = queueInMemory();
+    await push(numbers(450));
+    const others: Promise<number>[] = [];
+    let moved = 0;
+    await moveNotes(
+      queue,
+      Number.POSITIVE_INFINITY,
+      LOOK_MS,
+      async (notes) => {
+        moved += notes.length;
+        if (others.length === 0) others.push(moveNotes(queue, 100, LOOK_MS, async () => {}));
+        await others[0];
+      },
+      async () => {
+        others.push(moveNotes(queue, Number.POSITIVE_INFINITY, LOOK_MS, async () => {}));
+        await others[1];
+      },
+    );
+    expect(await Promise.all(others)).toEqual([100, 350]);
+    expect(moved).toBe(25); // the first ones, which both have moved
     expect(texts).toEqual([]);
   });
 

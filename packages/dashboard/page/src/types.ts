@@ -108,6 +108,8 @@ export interface Found<Item> {
   readonly read: number;
   /** Number of those that were sent lately and were not searched. */
   readonly notIndexed?: number;
+  /** The actions that may change a job of the search, with the states that each changes. Absent for runs. */
+  readonly actions?: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface TaskFacts {

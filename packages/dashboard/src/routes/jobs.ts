@@ -9,7 +9,7 @@ import {
   type RunGraphJson,
 } from '@umbel/core';
 import { Hono } from 'hono';
-import { isBulkAction } from '../bulk.js';
+import { bulkActionsOn, isBulkAction } from '../bulk.js';
 import {
   checkView,
   jobTarget,
@@ -69,7 +69,8 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
     );
     const targetOf = kind === 'jobs' ? jobTarget : runTarget;
     const items = await visibleItems<ListedJob | ListedRun>(dependencies, c, page.items, targetOf);
-    return c.json({ ...page, items });
+    if (kind === 'runs') return c.json({ ...page, items });
+    return c.json({ ...page, items, actions: bulkActionsOn(searchIn(app, q)) });
   });
 
   routes.get('/jobs/:id', async (c) => {
@@ -98,13 +99,16 @@ export function jobRoutes(dependencies: RouteDependencies): Hono<RouteEnv> {
   return routes;
 }
 
+const searchIn = (app: App, text: string) =>
+  parseSearch(text, { now: new Date(), isIndexed: app.describe().searchIndex });
+
 function listOf(
   { app, lateAfter }: Pick<RouteDependencies, 'app' | 'lateAfter'>,
   kind: string,
   text: string,
   cursor: string | undefined,
 ) {
-  const search = parseSearch(text, { now: new Date(), isIndexed: app.describe().searchIndex });
+  const search = searchIn(app, text);
   const { error, queue, run, condition, ...ofRuns } = search.filter;
   if (kind === 'jobs')
     return findPage<ListedJob>(search, cursor, (page) =>

@@ -4,7 +4,12 @@ import type { Page } from 'playwright-core';
 /** Runs in the page. A text has the colour behind it of the first element around it that is not transparent. */
 const FIND = `(() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const colours = new Map();
   const rgba = (text) => {
+    if (!colours.has(text)) colours.set(text, drawn(text));
+    return colours.get(text);
+  };
+  const drawn = (text) => {
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = text;
     canvas.fillRect(0, 0, 1, 1);

@@ -14,7 +14,7 @@ import { addedInOrder } from '../../workflow/added-members.js';
 import { totalOf } from '../../workflow/graph-parts.js';
 import type { CollectedTask, MemberOutcome } from '../async-result.js';
 import { type EndedMember, endedBelow, type Group } from './group.js';
-import { byPath, streamedOf } from './relatives.js';
+import { sortedByPath, streamedOf } from './relatives.js';
 
 /** A job with members below it, and the members that were returned. */
 interface Holder {
@@ -297,7 +297,7 @@ export class EndingTasks {
     if (job.isFinal && !job.isReturned) this.#stack.push({ job, isReturning: true });
     const isSlice = /\/\d+$/.test(job.place.id);
     const next: Open[] = [];
-    for (const child of [...children].sort(byPath)) {
+    for (const child of sortedByPath(children)) {
       const hasEnded = child.kind !== 'unprocessed';
       if (job.closed.has(child.id) || (isSlice && !hasEnded)) continue;
       this.queues.add(child.queue);

@@ -46,7 +46,7 @@ import {
 import { FOLD, nodeShapeOf, repeated, spanning } from '../../workflow/graph-tally.js';
 import { PROBE, readMembers } from '../../workflow/join.js';
 import type { MemberOutcome, PageEntry, Range } from '../async-result.js';
-import { byPath, type ClassifiedChildren, streamedOf } from './relatives.js';
+import { type ClassifiedChildren, sortedByPath, streamedOf } from './relatives.js';
 
 export interface Group {
   readonly run: string;
@@ -277,13 +277,19 @@ export class LargeGroups {
 
   async #sliced(list: string, slices: readonly ChildPlace[]): Promise<Part[]> {
     const ends = [slices[0], slices.at(-1)].filter((slice) => slice !== undefined);
-    const found = await Promise.all(ends.map((slice) => childPlaces(this.#store, slice)));
-    const members = found.flat().sort(byPath);
-    const samples = await this.#samples(members);
+    const open = slices.filter(({ id }) => !this.#ended.has(id));
+    const [counts, ...found] = await Promise.all([
+      childCountsOfAll(this.#store, INTERNAL_QUEUE, open),
+      ...ends.map((slice) => childPlaces(this.#store, slice)),
+    ]);
+    const members = sortedByPath(found.flat());
+    const queues = new Set(members.map(({ queue }) => queue));
+    const [samples] = await Promise.all([
+      this.#samples(members),
+      ...[...queues].map((queue) => this.#runningOf(queue)),
+    ]);
     const [sample] = samples;
     if (sample === undefined) return [];
-    const open = slices.filter(({ id }) => !this.#ended.has(id));
-    const counts = await childCountsOfAll(this.#store, INTERNAL_QUEUE, open);
     const countsOf = new Map(open.map(({ id }, index) => [id, counts[index]]));
     let states: StateCounts = {};
     for (let start = 0; start < slices.length; start += AT_ONCE) {
@@ -347,13 +353,18 @@ export class LargeGroups {
     return (await readJob(this.#store, { queue, id }))?.envelope?.failure?.state ?? 'failed';
   }
 
+  /** Returns the ids of the running jobs of a queue, read once in one reading of the run. */
+  #runningOf(queue: string): Promise<readonly string[]> {
+    const ids = this.#running.get(queue) ?? runningIds(this.#store, queue);
+    this.#running.set(queue, ids);
+    return ids;
+  }
+
   /** Returns the number of running jobs of members, by id with `*` instead of the index. */
   async #runningIn(list: string, sample: Part): Promise<ReadonlyMap<string, number>> {
     const running = new Map<string, number>();
     for (const queue of queuesOf(sample)) {
-      const ids = this.#running.get(queue) ?? runningIds(this.#store, queue);
-      this.#running.set(queue, ids);
-      for (const id of await ids) {
+      for (const id of await this.#runningOf(queue)) {
         if (!id.startsWith(`${list}.`)) continue;
         const pattern = `${list}.*${id.slice(list.length + 1).replace(/^\d+/, '')}`;
         running.set(pattern, (running.get(pattern) ?? 0) + 1);

@@ -61,7 +61,7 @@ export async function classifyChildren(
     test: undefined as ChildPlace | undefined,
     steps: [] as ChildPlace[],
   };
-  for (const child of [...children, ...detached].sort(byPath)) {
+  for (const child of sortedByPath([...children, ...detached])) {
     const childPath = pathOf(run, child.id);
     const inList = list !== undefined && child.id.startsWith(list) ? child.id.slice(list.length) : '';
     const isInternal = child.queue === INTERNAL_QUEUE;
@@ -148,9 +148,14 @@ function listOf(run: string, source: Source | undefined): string | undefined {
   return jobIdOf(run, 'list' in source ? source.list : source.record);
 }
 
-/** Compares ids by their paths, numbers numerically. */
-export function byPath(one: { readonly id: string }, other: { readonly id: string }): number {
-  const [parts, others] = [one.id.split(/(\d+)/), other.id.split(/(\d+)/)];
+/** Returns jobs in the order of their paths, numbers numerically. */
+export function sortedByPath<Place extends { readonly id: string }>(places: readonly Place[]): Place[] {
+  const split = places.map((place) => ({ place, parts: place.id.split(/(\d+)/) }));
+  return split.sort((one, other) => comparePaths(one.parts, other.parts)).map(({ place }) => place);
+}
+
+/** Compares paths, which are split at their numbers. */
+function comparePaths(parts: readonly string[], others: readonly string[]): number {
   for (const [index, part] of parts.entries()) {
     const next = others[index];
     if (next === undefined) return 1;
@@ -166,7 +171,7 @@ export function byPath(one: { readonly id: string }, other: { readonly id: strin
 export async function tasksBefore(store: Store, place: JobRef, limit: number): Promise<JobRef[]> {
   const found: JobRef[] = [];
   const visit = async (from: JobRef): Promise<void> => {
-    for (const child of (await childPlaces(store, from)).sort(byPath)) {
+    for (const child of sortedByPath(await childPlaces(store, from))) {
       if (found.length >= limit) return;
       if (child.queue !== INTERNAL_QUEUE) found.push(child);
       else if (await isPassage(store, child)) await visit(child);

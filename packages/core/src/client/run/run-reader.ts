@@ -118,8 +118,11 @@ export class RunReader {
 
   /** Reads the jobs that a job waits for. Jobs that fan-outs have added are passed to the parts of the fan-outs. */
   async #before(id: string, children: ClassifiedChildren, isOver: boolean, given: Given): Promise<Part[]> {
-    const members = await this.#groups.parts(children, isOver);
-    const steps = await Promise.all(children.steps.map((child) => this.#part(child)));
+    const [members, steps] = await Promise.all([
+      this.#groups.parts(children, isOver),
+      Promise.all(children.steps.map((child) => this.#part(child))),
+      this.#jobs.readAhead(children.fanOuts.filter(({ id: fanOut }) => !this.#ended.has(fanOut))),
+    ]);
     const parts = new Map<string, Part[]>();
     const before: Part[] = [];
     for (const part of [...members, ...steps]) {

@@ -8,7 +8,7 @@ export interface JobRecord {
   readonly json: JobJson | undefined;
   /**
    * BullMQ's state, at the same moment. A job that is in no sorted set and is not active counts as waiting where more than
-   * 1,000 jobs wait: to search the list for each job would take as long as the list is.
+   * 1,000 jobs wait, and one without a record as unknown: to search the list for each job would take as long as the list is.
    */
   readonly state: string | undefined;
   /** Whether other jobs were added below it. */

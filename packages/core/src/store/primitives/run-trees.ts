@@ -25,8 +25,8 @@ export interface ChildKinds {
 export interface TreeJob {
   readonly key: string;
   /**
-   * BullMQ's state. Undefined if the command does not tell it, as it would have to search a list: then read the job, its
-   * state and its children with other commands.
+   * BullMQ's state. Undefined if the command does not tell it, as for active jobs: then read the job, its state and its
+   * children with other commands. A command may count a job as waiting that is in no set, instead of searching a long list.
    */
   readonly state:
     | 'completed'

@@ -57,8 +57,11 @@ export interface TagNoteQueue {
   first(limit: number): Promise<QueuedNotes>;
   /** Returns the latest notes, the latest first, and the length of the queue. Fewer than `limit` if calls are large. */
   latest(limit: number): Promise<QueuedNotes>;
-  /** Removes the oldest notes, which have these texts and are in the index. Does nothing if they were removed before. */
-  take(texts: readonly string[]): Promise<void>;
+  /**
+   * Removes the oldest notes, which have these texts and are in the index. Returns false if another process has removed them
+   * before, and then removes nothing.
+   */
+  take(texts: readonly string[]): Promise<boolean>;
 }
 
 /** Notes at one end of the queue, and the length of the whole queue. */

@@ -16,11 +16,19 @@ const ACTIONS = [
 
 type BulkAction = (typeof ACTIONS)[number];
 
-/** A button for each action that the user may do with all jobs of a search. */
-export function BulkSearch({ q }: { readonly q: string }) {
+interface BulkSearchProps {
+  readonly q: string;
+  /** The actions that may change a job of the search. */
+  readonly actions: readonly string[];
+}
+
+/** A button for each action that changes jobs of a search and that the user may do. */
+export function BulkSearch({ q, actions }: BulkSearchProps) {
   const app = useContext(AppContext);
   const [chosen, setChosen] = useState<BulkAction>();
-  const allowed = ACTIONS.filter(([action]) => app?.actions.includes(action) === true);
+  const allowed = ACTIONS.filter(
+    ([action]) => actions.includes(action) && app?.actions.includes(action) === true,
+  );
   return (
     <>
       {allowed.map((each) => (

@@ -27,19 +27,25 @@ export function DeadLetters() {
   const cursor = query.get('cursor') ?? '';
   const { data, error, reload } = useLive<Answer>(withQuery('/dead-letters', { ...filter, cursor }));
   const change = (values: object) => navigate(withQuery('/failed', { ...filter, ...values }));
+  const mayHaveLetters =
+    data !== undefined && (data.letters.length > 0 || data.cursor !== undefined || cursor !== '');
   const used = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== ''));
   return (
     <>
       <Title title="Failed jobs">
         <CopyCommands commands={deadLetterCommands(filter)} />
-        <BulkAction action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
-        <BulkAction
-          action="dead-letters.discard"
-          label="Drop all"
-          filter={used}
-          onDone={reload}
-          isDangerous
-        />
+        {mayHaveLetters && (
+          <>
+            <BulkAction action="dead-letters.replay" label="Retry all" filter={used} onDone={reload} />
+            <BulkAction
+              action="dead-letters.discard"
+              label="Drop all"
+              filter={used}
+              onDone={reload}
+              isDangerous
+            />
+          </>
+        )}
       </Title>
       <form class="filters" onSubmit={(event) => event.preventDefault()}>
         {(['task', 'error', 'queue'] as const).map((name) => (

@@ -4,6 +4,7 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { jobCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
+import { actionsOnJob } from '../parts/offers.js';
 import {
   Conditions,
   Facts,
@@ -21,7 +22,6 @@ import { traceOf } from '../parts/trace.js';
 import { Link, navigate } from '../router.js';
 import type { JobDetails } from '../types.js';
 
-const FINAL = new Set(['completed', 'failed', 'revoked', 'expired', 'skipped']);
 const MAX_ATTEMPTS = 20;
 
 export function JobPage({ id }: { readonly id: string }) {
@@ -112,12 +112,11 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
 
 function Actions({ job, reload }: { readonly job: JobDetails; readonly reload: () => void }) {
   const { id, state } = job;
-  const isFailed = state === 'failed' || state === 'expired' || state === 'revoked';
-  const isStep = job.runId !== undefined;
+  const offered = actionsOnJob(job);
   const edited = job.input?.isCut === false && !job.input.isMasked ? job.input.json : undefined;
   return (
     <>
-      {isFailed && !isStep && (
+      {offered.includes('job.replay') && (
         <>
           <Action action="job.replay" label="Retry" body={{ id }} onDone={reload} />
           <Action
@@ -134,8 +133,10 @@ function Actions({ job, reload }: { readonly job: JobDetails; readonly reload: (
           />
         </>
       )}
-      {state === 'delayed' && <Action action="job.promote" label="Run now" body={{ id }} onDone={reload} />}
-      {!FINAL.has(state) && (
+      {offered.includes('job.promote') && (
+        <Action action="job.promote" label="Run now" body={{ id }} onDone={reload} />
+      )}
+      {offered.includes('job.revoke') && (
         <Action
           action="job.revoke"
           label={state === 'active' ? 'Terminate' : 'Revoke'}
@@ -149,7 +150,7 @@ function Actions({ job, reload }: { readonly job: JobDetails; readonly reload: (
           onDone={reload}
         />
       )}
-      {FINAL.has(state) && !isStep && (
+      {offered.includes('job.drop') && (
         <Action
           action="job.drop"
           label="Drop"

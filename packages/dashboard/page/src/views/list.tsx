@@ -5,6 +5,7 @@ import { useLive } from '../live.js';
 import { BulkSearch, Operations } from '../parts/bulk-search.js';
 import { listCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
+import { actionsOnSearch } from '../parts/offers.js';
 import { Conditions, Empty, Problem, State, Tags, Time, Title } from '../parts/parts.js';
 import { SavedViews } from '../parts/saved-views.js';
 import { type Column, Table } from '../parts/table.js';
@@ -41,12 +42,13 @@ export function List({ kind }: { readonly kind: Kind }) {
       : isGoingOn
         ? 'Searching …'
         : `None of the next ${number(data.read)} jobs match.`;
+  const actions = data === undefined || isGoingOn ? [] : actionsOnSearch(data, cursor === '');
   const isBounded = data?.cursor !== undefined && data.read > data.items.length;
   return (
     <>
       <Title title={kind === 'jobs' ? 'Jobs' : 'Workflow runs'}>
         <CopyCommands commands={listCommands(kind, q)} />
-        {kind === 'jobs' && q !== '' && <BulkSearch q={q} />}
+        {kind === 'jobs' && q !== '' && <BulkSearch q={q} actions={actions} />}
       </Title>
       {kind === 'jobs' && <Operations />}
       <Search key={kind} kind={kind} path={path} q={q} />

@@ -6,6 +6,7 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { runCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
+import { actionsOnRun } from '../parts/offers.js';
 import {
   Empty,
   Facts,
@@ -71,21 +72,25 @@ export function RunPage({ id }: { readonly id: string }) {
     const kept = isMember ? { open: unfolded.id, members: cursor } : {};
     navigate(withQuery(path, { step: chosen, ...kept }), true);
   };
-  const isOpen = run.state === 'waiting-children' || run.state === 'active' || run.state === 'waiting';
-  const waits = run.graph.nodes.filter(
-    ({ kind, state }) => (kind === 'sleep' || kind === 'loop') && state === 'delayed',
-  );
+  const offered = actionsOnRun(run);
   return (
     <>
       <Title title={run.name === '' ? 'Workflow run' : run.name}>
         <Link class="button" to={withQuery('/compare', { a: id })}>
           Compare
         </Link>
-        {run.state === 'failed' && (
-          <Action action="run.resume" label="Resume from the failed step" body={{ id }} onDone={reload} />
+        {offered.includes('run.resume') && (
+          <Action
+            action="run.resume"
+            label={run.state === 'failed' ? 'Resume from the failed step' : 'Resume'}
+            body={{ id }}
+            onDone={reload}
+          />
         )}
-        {waits.length > 0 && <Action action="run.wake" label="Wake" body={{ id }} onDone={reload} />}
-        {isOpen && (
+        {offered.includes('run.wake') && (
+          <Action action="run.wake" label="Wake" body={{ id }} onDone={reload} />
+        )}
+        {offered.includes('job.revoke') && (
           <Action
             action="job.revoke"
             label="Revoke"
@@ -95,7 +100,7 @@ export function RunPage({ id }: { readonly id: string }) {
             onDone={reload}
           />
         )}
-        {!isOpen && (
+        {offered.includes('job.drop') && (
           <Action
             action="job.drop"
             label="Drop"

@@ -17,12 +17,12 @@ local base, budget, searched = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local SETS = { 'completed', 'failed', 'delayed', 'prioritized', 'waiting-children' }
 local LISTS = { { 'active', 'active' }, { 'wait', 'waiting' }, { 'paused', 'paused' } }
 local waiting = redis.call('LLEN', base .. 'wait') + redis.call('LLEN', base .. 'paused')
-local function stateOf(id)
+local function stateOf(id, isStored)
   for _, set in ipairs(SETS) do
     if redis.call('ZSCORE', base .. set, id) then return set end
   end
   for index, list in ipairs(LISTS) do
-    if index > 1 and waiting > searched then return 'waiting' end
+    if index > 1 and waiting > searched then return isStored and 'waiting' or 'unknown' end
     if redis.call('LPOS', base .. list[1], id) then return list[2] end
   end
   return 'unknown'
@@ -61,7 +61,7 @@ for at = 6, #ARGV do
   elseif fields then
     local children = redis.call('EXISTS', key .. ':dependencies', key .. ':processed', key .. ':failed',
       key .. ':unsuccessful')
-    answers[#answers + 1] = { #fields > 0 and stateOf(id) or 'unknown', children, fields }
+    answers[#answers + 1] = { stateOf(id, #fields > 0), children, fields }
   else
     answers[#answers + 1] = false
   end

@@ -12,21 +12,34 @@ const LISTED_CHILDREN = 100;
 /** The children of a job with more of them are not read: of a large group only some are needed. */
 const READ_CHILDREN = 20;
 
+/** A longer list of waiting or running jobs is not searched: that would take as long as the list is. */
+const SEARCHED_JOBS = 1000;
+
 /**
- * Only states that a sorted set tells are determined: a search in a list of waiting jobs would take as long as the list is.
- * A job in another state is passed, since those below it may be of use.
+ * A job in no sorted set waits or runs. If too many jobs wait to search them, one that does not run counts as waiting. An active
+ * job is passed, because its handler may show a state of its own; those below it may be of use.
  */
 const READ_RUN_TREE: Script = {
   name: 'umbel:readRunTree',
   numberOfKeys: 1,
   lua: `${NAMES_OF_FIELDS}
 local most, budget, listed, read = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local searched = tonumber(ARGV[6])
 local STATES = { 'completed', 'failed', 'waiting-children', 'delayed', 'prioritized' }
+local lengths = {}
+local function lengthOf(key)
+  lengths[key] = lengths[key] or redis.call('LLEN', key)
+  return lengths[key]
+end
+local function isListed(key, id) return lengthOf(key) > 0 and redis.call('LPOS', key, id) end
 local function stateOf(base, id)
   for _, state in ipairs(STATES) do
     if redis.call('ZSCORE', base .. state, id) then return state end
   end
-  return redis.call('EXISTS', base .. id) == 0 and 'unknown' or ''
+  if redis.call('EXISTS', base .. id) == 0 then return 'unknown' end
+  if lengthOf(base .. 'active') > searched or isListed(base .. 'active', id) then return '' end
+  if lengthOf(base .. 'wait') + lengthOf(base .. 'paused') > searched then return 'waiting' end
+  return (isListed(base .. 'wait', id) or isListed(base .. 'paused', id)) and 'waiting' or ''
 end
 local function fieldsOf(key)
   local size = redis.pcall('HSTRLEN', key, 'data')
@@ -97,7 +110,7 @@ export function redisRunTrees(backend: RedisQueueBackend): RunTreePrimitive & Pa
     ...(backend.databaseType !== 'dragonfly' && { childNumbers: (ids) => childNumbers(backend, ids) }),
     async readRunTree(id) {
       if (backend.databaseType === 'dragonfly') return []; // its scripts must declare all their keys
-      const args = [backend.toKey(''), id, JOBS, ANSWER_BYTES, LISTED_CHILDREN, READ_CHILDREN];
+      const args = [backend.toKey(''), id, JOBS, ANSWER_BYTES, LISTED_CHILDREN, READ_CHILDREN, SEARCHED_JOBS];
       return ((await runScript(backend, READ_RUN_TREE, args)) as Row[]).map(treeJobOf);
     },
   };

@@ -143,7 +143,9 @@ const TAKE_NOTES: Script = {
   lua: `local count = tonumber(ARGV[1])
 if redis.call('LINDEX', KEYS[1], 0) == ARGV[2] and redis.call('LINDEX', KEYS[1], count - 1) == ARGV[3] then
   redis.call('LTRIM', KEYS[1], count, -1)
-end`,
+  return 1
+end
+return 0`,
 };
 
 const FIND_TAGGED: Script = {
@@ -225,7 +227,8 @@ export function redisTags(backend: RedisQueueBackend): TagPrimitives {
       first: (limit) => readNotes(limit, 'first'),
       latest: (limit) => readNotes(limit, 'latest'),
       async take(texts) {
-        await runScript(backend, TAKE_NOTES, [queued, texts.length, texts[0] ?? '', texts.at(-1) ?? '']);
+        const args = [queued, texts.length, texts[0] ?? '', texts.at(-1) ?? ''];
+        return (await runScript(backend, TAKE_NOTES, args)) === 1;
       },
     },
   };
