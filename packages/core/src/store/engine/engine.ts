@@ -134,6 +134,8 @@ export interface EngineDriver {
   shareCommands?(backend: IQueueBackend): void;
   /** Maximum number of jobs that a worker claims at the same time; absent for one. */
   readonly claimsAtOnce?: number;
+  /** Whether a commit may wait for other transactions, for longer than the lock of its job lasts. */
+  readonly commitsMayWait?: true;
   /** Converts times between BullMQ, which reads the clock of this machine, and the store. */
   keepTime(backend: IQueueBackend, time: StoreTime): void;
   /** Adds the guards of workers that only this engine needs, and those of `shareCommands` and `keepTime`. */

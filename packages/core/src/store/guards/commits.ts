@@ -22,6 +22,8 @@ const LOST: ReadonlySet<unknown> = new Set([
 export interface CommitOptions {
   readonly claims: Claims;
   readonly lockDurationMs: number;
+  /** Whether a commit may wait for other transactions of the store: its job keeps its lock meanwhile. */
+  readonly commitsMayWait: boolean;
   readonly pause: (ms: number) => Promise<void>;
   /** Returns whether the worker closes: it then waits for the store no longer than a lock lasts. */
   readonly isClosing: () => boolean;
@@ -33,8 +35,8 @@ export interface CommitOptions {
  * Makes commits persistent. BullMQ treats any error of a commit as the handler's, and would fail a job that has succeeded.
  *
  * W6: while the store is not ready (it starts, fails over, is full …) a commit is retried without a limit. W7: BullMQ stops
- * renewing a lock when a commit begins, so it is renewed here, also while a commit waits for other transactions. W8, W10: a job that another worker has taken over is left to
- * that worker; an expired lock that no worker has taken is locked again.
+ * renewing a lock when a commit begins, so it is renewed here, also while a commit waits for other transactions. W8, W10: a
+ * job that another worker has taken over is left to that worker; an expired lock that no worker has taken is locked again.
  */
 export function persistsCommits(backend: IQueueBackend, options: CommitOptions): void {
   const commits = new Commits(backend, options);
@@ -102,9 +104,9 @@ class Commits {
    * @throws {WaitingError} if the worker no longer holds the job: BullMQ then leaves the job unchanged.
    */
   commit<T>(id: string, token: string | undefined, command: () => Promise<T>, arrived: () => T): Promise<T> {
-    // Nearly all commits succeed at once, with only few extra promises.
+    // Nearly all commits succeed at once, with only one extra promise.
     const stored = command().catch((error: unknown) => this.#persist(id, token, command, arrived, error));
-    return token === undefined ? stored : this.#locked(id, token, stored);
+    return this.#options.commitsMayWait && token !== undefined ? this.#locked(id, token, stored) : stored;
   }
 
   /** Renews the lock of a job while its commit has no answer, and returns the answer. */

@@ -27,12 +27,13 @@ export interface GuardOptions {
 
 /** Adds all guards, innermost first. Returns the same backend, because BullMQ's classes compare backends by identity. */
 export function guardWorker<Backend extends IQueueBackend>(backend: Backend, options: GuardOptions): Backend {
-  driverOf(backend)?.guardWorker(backend, options.time);
+  const driver = driverOf(backend);
+  driver?.guardWorker(backend, options.time);
   readsWhole(backend);
   keepsEnded(backend, options.onKept);
   failsUnreadable(backend, options.onUnreadable);
   keepsLocks(backend, options);
-  persistsCommits(backend, options);
+  persistsCommits(backend, { ...options, commitsMayWait: driver?.commitsMayWait === true });
   holdsSweepsOff(backend, options.sweepIntervalMs);
   backsOff(backend, options);
   return backend;

@@ -14,14 +14,14 @@ interface World {
   readonly lost: Claim[];
 }
 
-function guarded(commands: StubCommands, isClosing = () => false): World {
+function guarded(commands: StubCommands, isClosing = () => false, commitsMayWait = false): World {
   const backend = stubBackend(commands);
   const claims = new Claims();
   const waits: number[] = [];
   const pause = async (ms: number) => void waits.push(ms);
   const lost: Claim[] = [];
   const onLost = (claim: Claim) => void lost.push(claim);
-  persistsCommits(backend, { claims, lockDurationMs: 1000, pause, isClosing, onLost });
+  persistsCommits(backend, { claims, lockDurationMs: 1000, commitsMayWait, pause, isClosing, onLost });
   return { backend, claims, waits, lost };
 }
 
@@ -31,7 +31,7 @@ describe('a commit that waits for other transactions of the store', () => {
   test('has its lock renewed until it is answered', async () => {
     const renewed: unknown[] = [];
     let answer = (_value: unknown) => {};
-    const { backend } = guarded({
+    const commands = {
       moveToCompleted: () =>
         new Promise((resolve) => {
           answer = resolve;
@@ -41,7 +41,8 @@ describe('a commit that waits for other transactions of the store', () => {
         if (renewed.length === 2) answer(finished);
         return 1;
       },
-    });
+    };
+    const { backend } = guarded(commands, () => false, true);
     expect(await complete(backend)).toEqual(finished);
     expect(renewed).toEqual([
       ['1', 'token', 1000],

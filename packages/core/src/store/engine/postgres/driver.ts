@@ -18,6 +18,7 @@ import { sqlTags } from './tags.js';
 export const POSTGRES: EngineDriver = {
   kind: 'postgres',
   claimsAtOnce: 64, // a batch
+  commitsMayWait: true,
   owns: (backend) => backend instanceof SqlBackend,
   commands: (owned) => {
     const backend = owned as unknown as SqlBackend;
