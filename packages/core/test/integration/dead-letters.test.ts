@@ -146,13 +146,13 @@ onEveryEngine('a dead letter', (engine) => {
     const { app, pay } = payments(engine);
     const { id } = await pay.delay({ cents: 1 });
     for (const refused of [
-      app.deadLetters.get(id),
-      app.deadLetters.replay(id, { input: { cents: 2 } }),
-      app.deadLetters.discard(id),
+      () => app.deadLetters.get(id),
+      () => app.deadLetters.replay(id, { input: { cents: 2 } }),
+      () => app.deadLetters.discard(id),
     ])
-      await expect(refused).rejects.toThrow('is waiting, not failed');
-    for (const refused of [app.deadLetters.get('nothing'), app.deadLetters.discard('nothing')])
-      await expect(refused).rejects.toThrow(UnknownJobError);
+      await expect(refused()).rejects.toThrow('is waiting, not failed');
+    for (const refused of [() => app.deadLetters.get('nothing'), () => app.deadLetters.discard('nothing')])
+      await expect(refused()).rejects.toThrow(UnknownJobError);
     await app.worker().start();
   });
 });
