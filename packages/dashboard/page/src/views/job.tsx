@@ -4,7 +4,7 @@ import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { jobCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
-import { actionsOnJob } from '../parts/offers.js';
+import { actionsOnJob, isRetried } from '../parts/offers.js';
 import {
   Conditions,
   Facts,
@@ -28,7 +28,14 @@ export function JobPage({ id }: { readonly id: string }) {
   return <JobView id={id} isPanel={false} />;
 }
 
-export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel: boolean }) {
+interface JobViewProps {
+  readonly id: string;
+  readonly isPanel: boolean;
+  /** The run of the step, if it can be resumed. */
+  readonly resumedRun?: string | undefined;
+}
+
+export function JobView({ id, isPanel, resumedRun }: JobViewProps) {
   const { data: job, error, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
   if (job === undefined) return <NotShown what="job" error={error} />;
   return (
@@ -38,6 +45,9 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
         <State state={job.state} own={job.ownState} />
         <Conditions all={job.conditions} />
         <Actions job={job} reload={reload} />
+        {resumedRun !== undefined && isRetried(job.state) && (
+          <Action action="run.resume" label="Resume the run" body={{ id: resumedRun }} onDone={reload} />
+        )}
       </div>
       <Problem error={error} />
       <Why reason={job.waitReason} />

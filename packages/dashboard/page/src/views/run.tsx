@@ -152,7 +152,7 @@ export function RunPage({ id }: { readonly id: string }) {
             />
           </Section>
           <Section title="Timeline">
-            <Timeline graph={run.graph} onChoose={choose} />
+            <Timeline graph={run.graph} sentAt={run.enqueuedAt} onChoose={choose} />
           </Section>
           <Section title="Run">
             <Facts
@@ -189,7 +189,7 @@ export function RunPage({ id }: { readonly id: string }) {
               ✕
             </button>
             {node?.count === undefined ? (
-              <JobView id={step} isPanel />
+              <JobView id={step} isPanel resumedRun={offered.includes('run.resume') ? id : undefined} />
             ) : (
               <Members run={id} node={node} page={members} />
             )}
