@@ -239,6 +239,7 @@ onEveryEngine('the dashboard', (engine) => {
       input: z.object({ n: z.number() }),
       run: async () => 1,
     });
+    app.task({ name: 'import', queue: 'unserved', run: async () => null });
     app.schedule('often', { every: '1h' }, done.si({ n: 1 }));
     const client = new Client(dashboard(app, quiet));
     await client.act('queue.pause', { id: 'work' });
@@ -270,7 +271,11 @@ onEveryEngine('the dashboard', (engine) => {
       stats: { 'w-1': { pid: process.pid } },
     });
     expect(await client.read('/tasks')).toMatchObject({
-      tasks: [{ name: 'done', queue: 'work', workers: ['w-1'], input: { type: 'object' } }],
+      tasks: [
+        { name: 'done', queue: 'work', workers: ['w-1'], input: { type: 'object' } },
+        // The worker knows the task, but does not serve its queue.
+        { name: 'import', queue: 'unserved', workers: [] },
+      ],
     });
     await client.act('schedule.pause', { id: 'often' });
     expect(await client.read('/schedules')).toMatchObject({

@@ -1,5 +1,7 @@
 /** The pure parts of the page: moving in the graph, comparing runs, saved views, traces, commands. */
+
 import { describe, expect, test } from 'vitest';
+import { withDistinctLabels } from '../../page/src/graph/label.js';
 import {
   bounded,
   fittingZoom,
@@ -146,4 +148,15 @@ describe('commands', () => {
     });
     expect(callCommands('add', undefined).cli).toBe('umbel call add');
   });
+});
+
+test('steps of different tasks with one display name are labelled with their tasks', () => {
+  const node = (task: string, label: string) => ({ id: task, task, label, queue: 'q', state: 'completed' });
+  const labels = (...nodes: ReturnType<typeof node>[]) => withDistinctLabels(nodes).map(({ label }) => label);
+  expect(labels(node('resize', 'album'), node('publish', 'album'), node('mail', 'to Ada'))).toEqual([
+    'resize',
+    'publish',
+    'to Ada',
+  ]);
+  expect(labels(node('resize', 'a.jpg'), node('resize', 'a.jpg'))).toEqual(['a.jpg', 'a.jpg']);
 });
