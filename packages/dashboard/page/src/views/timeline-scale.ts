@@ -62,7 +62,7 @@ const largest = (all: readonly number[]) => all.reduce((a, b) => Math.max(a, b))
 /** What a step did in a time: `retried` is the time of earlier attempts and of the pauses after them. */
 export type PartKind = 'queued' | 'retried' | 'slept' | 'waited' | 'ran';
 
-export interface Part extends Span {
+interface Part extends Span {
   readonly kind: PartKind;
 }
 
