@@ -42,7 +42,7 @@ interface TimeQuery {
 interface PageQuery {
   /** Maximum number of items of a page. Default 50, at most 1,000. */
   limit?: number | undefined;
-  /** The `cursor` of the previous page, with the same query. */
+  /** The `cursor` of the previous page, with the same query; the moments of `since` and `until` may be others. */
   cursor?: string | undefined;
   /**
    * For searches in an index: wait until all calls that were sent before are in it, which takes a minute for some 200,000.
@@ -438,10 +438,12 @@ function timeOf(option: string, date: unknown): number | undefined {
     : refuse(option, 'a valid Date', date);
 }
 
-function digestOf(kind: string, { states, ...others }: Filter): string {
+/** The times do not count: `since: two hours ago` is another moment for each page. A place is valid for all of them. */
+function digestOf(kind: string, { states, sinceMs, untilMs, ...others }: Filter): string {
   const text = JSON.stringify([
     kind,
     states && [...states].sort(),
+    [sinceMs !== undefined, untilMs !== undefined],
     Object.values(others).map((value) => value ?? null),
   ]);
   return digestId(text, 12);

@@ -69,7 +69,7 @@ async function reasonToWait(
       const key = signal?.key === undefined ? '' : ` with the key "${signal.key}"`;
       return { kind: 'signal', text: `It waits for signal "${signal?.name}"${key}${end}.`, ...at(until) };
     }
-    return { kind, text: `It waits in a step: ${label}${end}.`, ...at(until) };
+    return { kind, text: `It waits in the step "${label}"${end}.`, ...at(until) };
   }
   switch (state) {
     case 'waiting-children':
@@ -95,12 +95,13 @@ async function stepsReason(dependencies: Dependencies, place: JobRef): Promise<W
   const internal = reason === undefined ? 'an internal job' : 'a step of the workflow';
   const name = first.queue === INTERNAL_QUEUE ? internal : `task "${job?.name ?? 'unknown'}"`;
   const more = isComplete ? '' : ' or more';
-  const count = leaves.length === 1 && isComplete ? 'one job' : `${leaves.length}${more} jobs`;
-  const which = leaves.length === 1 ? `It is ${name}` : `The first is ${name}`;
-  const why = reason === undefined ? stateText(shown) : `: ${lowerFirst(reason.text)}`;
+  const isOne = leaves.length === 1 && isComplete;
+  const which = isOne ? name : `${leaves.length}${more} jobs. The first is ${name}`;
+  const why = reason === undefined ? `${stateText(shown)}.` : `: ${lowerFirst(reason.text)}`;
+  const isStep = isOne && reason !== undefined && first.queue === INTERNAL_QUEUE;
   return {
     kind: 'steps',
-    text: `It waits for ${count}. ${which}${why}${reason === undefined ? '.' : ''}`,
+    text: isStep ? reason.text : `It waits for ${which}${why}`,
     ...(leaves.length === 1 ? at(reason?.until) : {}),
     jobs: leaves.slice(0, MAX_NAMED).map(({ id }) => id),
   };

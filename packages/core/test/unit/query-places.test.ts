@@ -101,7 +101,7 @@ describe('a cursor', () => {
   });
 });
 
-test('queries that differ in anything have cursors of their own', () => {
+test('queries that differ in anything but their moments have cursors of their own', () => {
   const date = new Date(5);
   const queries = [
     {},
@@ -121,4 +121,9 @@ test('queries that differ in anything have cursors of their own', () => {
     pageRequestOf({ state: ['failed', 'completed'] }, 'jobs').digest,
   ];
   expect(same[0]).toBe(same[1]);
+  // Two hours ago is another moment when the next page is read.
+  const [first, next] = [1000, 2000].map(
+    (at) => pageRequestOf({ since: new Date(at), until: new Date(at + 5) }, 'jobs').digest,
+  );
+  expect(first).toBe(next);
 });

@@ -99,16 +99,20 @@ function letterFilter(query: Readonly<Record<string, string>>): DeadLetterFilter
   };
 }
 
-/** Returns the tasks that this process or a worker knows, with the schemas of their inputs. */
+/** Returns the tasks that this process or a worker knows, with the schemas of their inputs and the workers that run them. */
 async function tasksOf(app: App) {
-  const { answers } = await app.inspect.registered();
+  const [{ answers }, workers] = await Promise.all([app.inspect.registered(), app.inspect.workers()]);
+  const queuesOf = new Map(workers.map(({ name, queues }) => [name, Object.keys(queues)]));
   const tasks = new Map<string, object>(
     app.describe().tasks.map(({ name, queue }) => [name, { name, queue, workers: [] }]),
   );
   for (const [worker, registered] of Object.entries(answers)) {
+    const served = queuesOf.get(worker.replace(/#\d+$/, '')) ?? [];
     for (const task of registered) {
-      const { workers = [] } = (tasks.get(task.name) ?? {}) as { workers?: readonly string[] };
-      tasks.set(task.name, { ...task, workers: [...workers, worker] });
+      const { workers: others = [] } = (tasks.get(task.name) ?? {}) as { workers?: readonly string[] };
+      // A worker that knows a task, but does not serve its queue, runs none of its jobs.
+      const isRun = served.includes(task.queue);
+      tasks.set(task.name, { ...task, workers: isRun ? [...others, worker] : others });
     }
   }
   return [...tasks.values()].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));

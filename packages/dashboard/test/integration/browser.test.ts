@@ -118,6 +118,16 @@ onEveryEngine('the page', (engine) => {
       await page.getByRole('complementary', { name: 'Step' }).getByText('"published": 3').waitFor();
       expect(page.url()).toContain('step=');
 
+      // A failed step offers to resume its run, and its row in the timeline says what it waited for.
+      await visit(page, `${address}/runs/${ids.broken}?step=${ids.broken}.0-1`);
+      await page
+        .getByRole('complementary', { name: 'Step' })
+        .getByRole('button', { name: 'Resume the run' })
+        .waitFor();
+      await page.getByRole('button', { name: /^order\.charge: .*ran .*, on the critical path$/ }).waitFor();
+      await visit(page, `${address}/runs/${ids.asleep}`);
+      await page.getByRole('button', { name: /^sleep 2h: slept / }).waitFor();
+
       // The members of a folded node.
       await visit(page, `${address}/runs/${ids.words}`);
       await page.getByRole('button', { name: /word\.count: 60 of 60/ }).click();

@@ -237,6 +237,11 @@ async function walkByTouch(
       await page.locator('h1').first().waitFor();
       await page.locator('main .list, main .card, main .empty').first().waitFor();
       expect({ name, ...(await fitOf(page)) }).toEqual({ name, width: PHONE.width, small: [] });
+      // A rule for touch screens must not change how the numbers of a queue are laid out.
+      const layouts = await page.evaluate(
+        `[...new Set([...document.querySelectorAll('.numbers > a')].map((link) => getComputedStyle(link).display))]`,
+      );
+      expect(layouts).toEqual(name === 'Queues' ? ['flex'] : []);
     }
     // A tap opens a run, and a step of its graph; a page scrolls to its end.
     await page.locator(`a[href$="/runs/${ids.album}"]`).tap();

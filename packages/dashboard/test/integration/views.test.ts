@@ -93,7 +93,9 @@ onEveryEngine('the dashboard', (engine) => {
     const add = app.task({ name: 'add', input: z.number(), run: async (n) => n });
     const sent = await add.sendMany(Array.from({ length: 130 }, (_, n) => n));
     const client = new Client(dashboard(app, quiet));
-    for (const q of ['state:waiting', 'state:waiting task:a*']) {
+    // Two hours ago is another moment for each answer.
+    for (const q of ['state:waiting', 'state:waiting task:a*', 'after:2h', 'after:2h before:0s task:add']) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
       const seen: string[] = [];
       let cursor: string | undefined = '';
       while (cursor !== undefined) {
@@ -101,6 +103,7 @@ onEveryEngine('the dashboard', (engine) => {
         const page: Listed = await client.read(`/list/jobs?${query}`);
         seen.push(...page.items.map(({ id }) => id));
         cursor = page.cursor;
+        await new Promise((resolve) => setTimeout(resolve, 10));
       }
       expect(seen.sort()).toEqual(sent.map(({ id }) => id).sort());
     }
@@ -239,6 +242,7 @@ onEveryEngine('the dashboard', (engine) => {
       input: z.object({ n: z.number() }),
       run: async () => 1,
     });
+    app.task({ name: 'import', queue: 'unserved', run: async () => null });
     app.schedule('often', { every: '1h' }, done.si({ n: 1 }));
     const client = new Client(dashboard(app, quiet));
     await client.act('queue.pause', { id: 'work' });
@@ -270,7 +274,11 @@ onEveryEngine('the dashboard', (engine) => {
       stats: { 'w-1': { pid: process.pid } },
     });
     expect(await client.read('/tasks')).toMatchObject({
-      tasks: [{ name: 'done', queue: 'work', workers: ['w-1'], input: { type: 'object' } }],
+      tasks: [
+        { name: 'done', queue: 'work', workers: ['w-1'], input: { type: 'object' } },
+        // The worker knows the task, but does not serve its queue.
+        { name: 'import', queue: 'unserved', workers: [] },
+      ],
     });
     await client.act('schedule.pause', { id: 'often' });
     expect(await client.read('/schedules')).toMatchObject({

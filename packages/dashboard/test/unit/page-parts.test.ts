@@ -1,5 +1,7 @@
 /** The pure parts of the page: moving in the graph, comparing runs, saved views, traces, commands. */
+
 import { describe, expect, test } from 'vitest';
+import { withDistinctLabels } from '../../page/src/graph/label.js';
 import {
   bounded,
   fittingZoom,
@@ -10,6 +12,7 @@ import {
 } from '../../page/src/graph/viewport.js';
 import { callCommands, deadLetterCommands, listCommands, quoted } from '../../page/src/parts/commands.js';
 import { differencesOf, isDifferent, pairedSteps } from '../../page/src/parts/difference.js';
+import { timesOf } from '../../page/src/parts/job-times.js';
 import { viewsIn, withoutView, withView } from '../../page/src/parts/saved-list.js';
 import { traceIdOf } from '../../page/src/parts/trace-id.js';
 
@@ -146,4 +149,36 @@ describe('commands', () => {
     });
     expect(callCommands('add', undefined).cli).toBe('umbel call add');
   });
+});
+
+test('steps of different tasks with one display name are labelled with their tasks', () => {
+  const node = (task: string, label: string) => ({ id: task, task, label, queue: 'q', state: 'completed' });
+  const labels = (...nodes: ReturnType<typeof node>[]) => withDistinctLabels(nodes).map(({ label }) => label);
+  expect(labels(node('resize', 'album'), node('publish', 'album'), node('mail', 'to Ada'))).toEqual([
+    'resize',
+    'publish',
+    'to Ada',
+  ]);
+  expect(labels(node('resize', 'a.jpg'), node('resize', 'a.jpg'))).toEqual(['a.jpg', 'a.jpg']);
+});
+
+test('a job between two attempts does not run, and one with earlier attempts waited for none of them', () => {
+  const enqueuedAt = new Date(0).toISOString();
+  const startedAt = new Date(3000).toISOString();
+  const finishedAt = new Date(5000).toISOString();
+  const sent = { enqueuedAt, startedAt };
+  expect(timesOf({ state: 'waiting', attempts: 0, enqueuedAt }, 60_000)).toEqual([]);
+  expect(timesOf({ state: 'delayed', attempts: 1, ...sent }, 60_000)).toEqual([]);
+  expect(timesOf({ state: 'active', attempts: 0, ...sent }, 60_000)).toEqual([
+    ['Waited', 3000],
+    ['Took', 57_000],
+  ]);
+  expect(timesOf({ state: 'active', attempts: 1, ...sent }, 60_000)).toEqual([['Last attempt took', 57_000]]);
+  expect(timesOf({ state: 'completed', attempts: 1, ...sent, finishedAt }, 60_000)).toEqual([
+    ['Waited', 3000],
+    ['Took', 2000],
+  ]);
+  expect(timesOf({ state: 'failed', attempts: 2, ...sent, finishedAt }, 60_000)).toEqual([
+    ['Last attempt took', 2000],
+  ]);
 });

@@ -1,7 +1,7 @@
 /** The arithmetic of the page: forms from schemas, the scale and the critical path of a timeline. */
 import { describe, expect, test } from 'vitest';
 import { fieldsOf, formValueOf } from '../../page/src/parts/schema-fields.js';
-import { criticalPath, squeezed } from '../../page/src/views/timeline-scale.js';
+import { criticalPath, rowsOf, squeezed } from '../../page/src/views/timeline-scale.js';
 
 describe('a form', () => {
   const schema = {
@@ -59,6 +59,68 @@ describe('a timeline', () => {
     expect(shares[0]).toBe(0);
     expect(shares.at(-1)).toBe(1);
     expect((shares[4] ?? 0) - (shares[2] ?? 0)).toBeCloseTo(10 / 210, 5); // a twentieth of the 200 ms that ran
+  });
+
+  test('shows how long each step was queued, retried, slept, waited and ran', () => {
+    const time = (second: number) => new Date(second * 1000).toISOString();
+    const node = (id: string, facts: object) => ({
+      id,
+      task: id,
+      label: id,
+      queue: 'q',
+      state: 'completed',
+      ...facts,
+    });
+    const nodes = [
+      node('a', { attempts: 1, startedAt: time(1), finishedAt: time(2) }),
+      node('sleep', { kind: 'sleep', finishedAt: time(102) }),
+      node('retried', { attempts: 3, startedAt: time(110), finishedAt: time(111) }),
+      node('signal', { kind: 'waitFor', state: 'delayed' }),
+      node('again', { state: 'delayed', attempts: 1, startedAt: time(103) }),
+      node('active', { state: 'active', attempts: 0, startedAt: time(104) }),
+      node('due', { state: 'waiting' }),
+      node('later', { state: 'delayed' }),
+      node('behind', { state: 'waiting-children' }),
+      node('pending', { state: 'pending' }),
+      node('skipped', { kind: 'sleep', state: 'skipped' }),
+    ];
+    const after = (from: string, ...ids: string[]) => ids.map((to) => ({ from, to }));
+    const edges = [
+      ...after('a', 'sleep', 'pending', 'skipped'),
+      ...after('sleep', 'retried', 'signal', 'again', 'active', 'due', 'later'),
+      ...after('signal', 'behind'),
+    ];
+    const rows = rowsOf({ nodes, edges } as never, 0, 120_000);
+    const shown = rows.map((row) => [
+      row.node.id,
+      ...row.parts.map(({ kind, from, to }) => `${kind} ${from / 1000}-${to / 1000}`),
+    ]);
+    expect(shown).toEqual([
+      ['a', 'queued 0-1', 'ran 1-2'],
+      ['sleep', 'slept 2-102'],
+      ['retried', 'retried 102-110', 'ran 110-111'],
+      ['signal', 'waited 102-120'],
+      ['again', 'retried 102-120'],
+      ['active', 'queued 102-104', 'ran 104-120'],
+      ['due', 'queued 102-120'],
+      ['later', 'waited 102-120'],
+    ]);
+    expect(rowsOf({ nodes: [], edges: [] }, 0, 1)).toEqual([]);
+  });
+
+  test('squeezes waits, also before the first and after the last step that ran', () => {
+    const { shareOf, gaps } = squeezed(
+      [{ from: 1000, to: 1100 }],
+      [
+        { from: 0, to: 1000 },
+        { from: 1100, to: 90_000 },
+      ],
+    );
+    expect([0, 1000, 1100, 90_000].map(shareOf)).toEqual([0, 5, 105, 110].map((at) => at / 110));
+    expect(gaps.map(({ ms }) => ms)).toEqual([1000, 88_900]);
+    const nothingRan = squeezed([], [{ from: 0, to: 1000 }]);
+    expect([0, 250, 1000].map(nothingRan.shareOf)).toEqual([0, 0.25, 1]);
+    expect(nothingRan.gaps).toEqual([]);
   });
 
   test('shows one instant, and nothing, without dividing by nothing', () => {

@@ -4,6 +4,9 @@ import type { Found, JobDetails, RunDetails } from '../types.js';
 const ENDED: ReadonlySet<string> = new Set(['completed', 'failed', 'revoked', 'expired', 'skipped']);
 const RETRIED: ReadonlySet<string> = new Set(['failed', 'revoked', 'expired']);
 
+/** Whether jobs and runs in a state can run again. */
+export const isRetried = (state: string): boolean => RETRIED.has(state);
+
 type OfferedJob = Pick<JobDetails, 'state' | 'runId'>;
 
 /** Returns the actions on a job. A step is retried and removed with its run. */
@@ -11,7 +14,7 @@ export function actionsOnJob({ state, runId }: OfferedJob): readonly string[] {
   const isStep = runId !== undefined;
   if (!ENDED.has(state)) return state === 'delayed' ? ['job.promote', 'job.revoke'] : ['job.revoke'];
   if (isStep) return [];
-  return RETRIED.has(state) ? ['job.replay', 'job.drop'] : ['job.drop'];
+  return isRetried(state) ? ['job.replay', 'job.drop'] : ['job.drop'];
 }
 
 type OfferedRun = Pick<RunDetails, 'state'> & {
@@ -20,7 +23,7 @@ type OfferedRun = Pick<RunDetails, 'state'> & {
 
 /** Returns the actions on a run. */
 export function actionsOnRun({ state, graph }: OfferedRun): readonly string[] {
-  if (ENDED.has(state)) return RETRIED.has(state) ? ['run.resume', 'job.drop'] : ['job.drop'];
+  if (ENDED.has(state)) return isRetried(state) ? ['run.resume', 'job.drop'] : ['job.drop'];
   const canWake = graph.nodes.some(
     ({ kind, state: step }) => (kind === 'sleep' || kind === 'loop') && step === 'delayed',
   );

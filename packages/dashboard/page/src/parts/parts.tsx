@@ -1,7 +1,8 @@
 /** Small parts that several views use. */
 import type { ComponentChildren } from 'preact';
 import { ApiError } from '../api.js';
-import { exact, relative } from '../format.js';
+import { exact, relative, shortId } from '../format.js';
+import { Link } from '../router.js';
 import type { Reason, Value } from '../types.js';
 
 /** States by shape and text, not by colour alone. */
@@ -89,6 +90,11 @@ export function Why({ reason }: { readonly reason: Reason | undefined }) {
     <p class="why">
       <span class="why-label">Why is it waiting?</span>{' '}
       {reason.text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => `${exact(time)} (${relative(time)})`)}
+      {reason.jobs?.map((id) => (
+        <Link key={id} to={`/jobs/${encodeURIComponent(id)}`}>
+          <code>{shortId(id)}</code>
+        </Link>
+      ))}
     </p>
   );
 }

@@ -54,8 +54,8 @@ function Chooser({ a, b }: { readonly a: string; readonly b: string }) {
         </label>
       ))}
       <datalist id="recent-runs">
-        {recent.map(({ id, tags, state }) => (
-          <option key={id} value={id} label={[state, ...tags].join(' ')} />
+        {recent.map(({ id, name, tags, state }) => (
+          <option key={id} value={id} label={[name, state, ...tags].join(' ')} />
         ))}
       </datalist>
       <button type="submit" class="solid">
@@ -111,11 +111,12 @@ function Comparison({ a, b }: { readonly a: string; readonly b: string }) {
 }
 
 function RunFacts({ side, run }: { readonly side: string; readonly run: RunDetails }) {
-  const { id, state, tags, enqueuedAt, finishedAt, error } = run;
+  const { id, name, state, tags, enqueuedAt, finishedAt, error } = run;
   return (
     <Section title={`Run ${side}`} aside={<State state={state} />}>
       <Facts
         entries={[
+          ['Workflow', name],
           [
             'Id',
             <Link key="id" to={`/runs/${encodeURIComponent(id)}`}>
@@ -144,7 +145,7 @@ function Side({ run, node }: { readonly run: string; readonly node: Node | undef
         {(node.attempts ?? 0) > 1 && `, ${node.attempts} attempts`}
         {node.count !== undefined && `${node.count} jobs`}
       </span>
-      {node.error !== undefined && <div class="sub reason">{node.error}</div>}
+      {node.error !== undefined && <div class="sub">{node.error}</div>}
     </>
   );
 }

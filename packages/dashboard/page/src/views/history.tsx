@@ -120,11 +120,11 @@ function Tasks({ tasks, range }: { readonly tasks: readonly TaskHistory[]; reado
         <thead>
           <tr>
             <th>Task</th>
-            <th>Completed</th>
-            <th>Failed</th>
-            <th>Retried</th>
-            <th>Run p50 / p95 / p99</th>
-            <th>Wait p95</th>
+            <th class="number">Completed</th>
+            <th class="number">Failed</th>
+            <th class="number">Retried</th>
+            <th class="number">Run p50 / p95 / p99</th>
+            <th class="number">Wait p95</th>
           </tr>
         </thead>
         <tbody>
@@ -137,13 +137,21 @@ function Tasks({ tasks, range }: { readonly tasks: readonly TaskHistory[]; reado
                   <Link to={withQuery('/history', { task, range })}>{task}</Link>
                 )}
               </td>
-              <td data-label="Completed">{number(completed)}</td>
-              <td data-label="Failed">{number(failed)}</td>
-              <td data-label="Retried">{number(retried)}</td>
-              <td data-label="Run p50 / p95 / p99">
+              <td class="number" data-label="Completed">
+                {number(completed)}
+              </td>
+              <td class="number" data-label="Failed">
+                {number(failed)}
+              </td>
+              <td class="number" data-label="Retried">
+                {number(retried)}
+              </td>
+              <td class="number" data-label="Run p50 / p95 / p99">
                 {runMs === null ? '–' : [runMs.p50, runMs.p95, runMs.p99].map(duration).join(' / ')}
               </td>
-              <td data-label="Wait p95">{waitMs === null ? '–' : duration(waitMs.p95)}</td>
+              <td class="number" data-label="Wait p95">
+                {waitMs === null ? '–' : duration(waitMs.p95)}
+              </td>
             </tr>
           ))}
         </tbody>

@@ -1,10 +1,12 @@
 /** One job: also the side panel of a run. */
-import { duration, exact, took } from '../format.js';
+import { now } from '../api.js';
+import { duration, exact } from '../format.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { jobCommands } from '../parts/commands.js';
 import { CopyCommands } from '../parts/copy.js';
-import { actionsOnJob } from '../parts/offers.js';
+import { timesOf } from '../parts/job-times.js';
+import { actionsOnJob, isRetried } from '../parts/offers.js';
 import {
   Conditions,
   Facts,
@@ -28,7 +30,14 @@ export function JobPage({ id }: { readonly id: string }) {
   return <JobView id={id} isPanel={false} />;
 }
 
-export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel: boolean }) {
+interface JobViewProps {
+  readonly id: string;
+  readonly isPanel: boolean;
+  /** The run of the step, if it can be resumed. */
+  readonly resumedRun?: string | undefined;
+}
+
+export function JobView({ id, isPanel, resumedRun }: JobViewProps) {
   const { data: job, error, reload } = useLive<JobDetails>(`/jobs/${encodeURIComponent(id)}`);
   if (job === undefined) return <NotShown what="job" error={error} />;
   return (
@@ -38,6 +47,9 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
         <State state={job.state} own={job.ownState} />
         <Conditions all={job.conditions} />
         <Actions job={job} reload={reload} />
+        {resumedRun !== undefined && isRetried(job.state) && (
+          <Action action="run.resume" label="Resume the run" body={{ id: resumedRun }} onDone={reload} />
+        )}
       </div>
       <Problem error={error} />
       <Why reason={job.waitReason} />
@@ -56,8 +68,7 @@ export function JobView({ id, isPanel }: { readonly id: string; readonly isPanel
             ['Attempts', job.attempt === undefined ? `${job.attempts}` : `attempt ${job.attempt} runs`],
             ['Worker', job.worker],
             ['Sent', <Time key="sent" at={job.enqueuedAt} />],
-            ['Waited', job.startedAt && duration(Date.parse(job.startedAt) - Date.parse(job.enqueuedAt))],
-            ['Took', job.startedAt && took(job.startedAt, job.finishedAt)],
+            ...timesOf(job, now()).map(([name, ms]) => [name, duration(ms)] as const),
             ['Ended', job.finishedAt && <Time key="ended" at={job.finishedAt} />],
             ['Expires', exact(job.expiresAt)],
             ['Trace', traceOf(job.headers)],
@@ -128,7 +139,11 @@ function Actions({ job, reload }: { readonly job: JobDetails; readonly reload: (
               json: edited ?? '',
               label: edited === undefined ? 'The whole input, as JSON' : 'Input, as JSON',
             }}
-            confirm="The job runs again under the same id, with all its attempts."
+            confirm={
+              edited === undefined
+                ? 'The job runs again under the same id, with all its attempts. The page does not have the whole input: it is masked or too long. Type all of it, or leave the field empty to keep it.'
+                : 'The job runs again under the same id, with all its attempts.'
+            }
             onDone={reload}
           />
         </>

@@ -209,7 +209,7 @@ const JOB_COLUMNS: readonly Column<Job>[] = [
       <>
         <Link to={`/jobs/${encodeURIComponent(job.id)}`}>{job.displayName}</Link> <Tags tags={job.tags} />
         <div class="dim sub">
-          <code>{shortId(job.id)}</code>{' '}
+          <code>{shortId(job.id)}</code> {job.displayName !== job.task && <span>{job.task}</span>}{' '}
           {(job.problem ?? job.reason) !== undefined && (
             <span class="reason">{job.problem ?? job.reason}</span>
           )}

@@ -46,13 +46,13 @@ function QueueCard({ queue, reload }: { readonly queue: Queue; readonly reload: 
             class={counts[state] === 0 ? 'zero' : ''}
           >
             <b>{number(counts[state])}</b>
-            <span>{state === 'waiting-children' ? 'in steps' : state}</span>
+            <span>{state === 'waiting-children' ? 'in progress' : state}</span>
           </Link>
         ))}
       </div>
       <ul class="notes">
         {oldestWaitingMs !== null && (
-          <li>The oldest waiting job is ready for {duration(oldestWaitingMs)}.</li>
+          <li>The oldest waiting job has waited for {duration(oldestWaitingMs)}.</li>
         )}
         {isStuck && <li class="warning">✕ No worker serves this queue.</li>}
         {!isStuck && (

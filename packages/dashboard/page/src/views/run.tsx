@@ -1,7 +1,8 @@
 /** One workflow run: its graph, its timeline, and a panel for the chosen step. */
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { addressOf } from '../api.js';
 import { duration, plural } from '../format.js';
+import { withDistinctLabels } from '../graph/label.js';
 import { useLive } from '../live.js';
 import { Action } from '../parts/action.js';
 import { runCommands } from '../parts/commands.js';
@@ -40,7 +41,12 @@ function LazyGraph(props: Parameters<GraphModule['default']>[0]) {
 
 export function RunPage({ id }: { readonly id: string }) {
   const path = `/runs/${encodeURIComponent(id)}`;
-  const { data: run, error, reload } = useLive<RunDetails>(path);
+  const { data, error, reload } = useLive<RunDetails>(path);
+  // The same object until the next answer: the graph is laid out for it.
+  const run = useMemo(
+    () => data && { ...data, graph: { ...data.graph, nodes: withDistinctLabels(data.graph.nodes) } },
+    [data],
+  );
   const { query } = usePlace();
   const step = query.get('step') ?? '';
   const open = query.get('open') ?? step;
@@ -152,7 +158,7 @@ export function RunPage({ id }: { readonly id: string }) {
             />
           </Section>
           <Section title="Timeline">
-            <Timeline graph={run.graph} onChoose={choose} />
+            <Timeline graph={run.graph} sentAt={run.enqueuedAt} onChoose={choose} />
           </Section>
           <Section title="Run">
             <Facts
@@ -189,7 +195,7 @@ export function RunPage({ id }: { readonly id: string }) {
               ✕
             </button>
             {node?.count === undefined ? (
-              <JobView id={step} isPanel />
+              <JobView id={step} isPanel resumedRun={offered.includes('run.resume') ? id : undefined} />
             ) : (
               <Members run={id} node={node} page={members} />
             )}

@@ -1,40 +1,43 @@
-/** The steps of a run over time. Long pauses in which no step ran are squeezed; the critical path is marked. */
+/** The steps of a run over time: how long each was queued, retried, waited and ran. Long pauses are squeezed. */
 import { now } from '../api.js';
 import { duration } from '../format.js';
 import { classOf, Empty } from '../parts/parts.js';
-import type { Graph, Node } from '../types.js';
-import { criticalPath, squeezed } from './timeline-scale.js';
+import type { Graph } from '../types.js';
+import { criticalPath, type PartKind, type Row, rowsOf, squeezed } from './timeline-scale.js';
 
 const MAX_ROWS = 100;
 
-export function Timeline({
-  graph,
-  onChoose,
-}: {
+/** The waits in the order of the legend, with its text. */
+const WAITS: Readonly<Record<Exclude<PartKind, 'ran'>, string>> = {
+  queued: 'queued',
+  retried: 'earlier attempts',
+  slept: 'slept',
+  waited: 'waited',
+};
+
+interface TimelineProps {
   readonly graph: Graph;
+  /** When the run was sent. */
+  readonly sentAt: string;
   readonly onChoose: (id: string) => void;
-}) {
-  const started = graph.nodes
-    .filter((node): node is Node & { startedAt: string } => node.startedAt !== undefined)
-    .map((node) => ({
-      node,
-      from: Date.parse(node.startedAt),
-      to:
-        node.finishedAt === undefined
-          ? now()
-          : Math.max(Date.parse(node.finishedAt), Date.parse(node.startedAt)),
-    }))
-    .sort((a, b) => a.from - b.from);
-  if (started.length === 0) return <Empty>No step has started.</Empty>;
-  const scale = squeezed(started);
+}
+
+export function Timeline({ graph, sentAt, onChoose }: TimelineProps) {
+  const rows = rowsOf(graph, Date.parse(sentAt), now());
+  if (rows.length === 0) return <Empty>No step has started.</Empty>;
+  const parts = rows.flatMap((row) => row.parts);
+  const scale = squeezed(
+    parts.filter(({ kind }) => kind === 'ran'),
+    parts.filter(({ kind }) => kind !== 'ran'),
+  );
   const critical = criticalPath(graph);
   const percent = (share: number) => `${(share * 100).toFixed(3)}%`;
   return (
     <div class="timeline">
-      {started.slice(0, MAX_ROWS).map(({ node, from, to }) => {
-        const [left, right] = [scale.shareOf(from), scale.shareOf(to)];
+      {rows.slice(0, MAX_ROWS).map((row) => {
+        const { node } = row;
         const isCritical = critical.has(node.id);
-        const text = `${node.label}${isCritical ? ', on the critical path' : ''}: ${duration(to - from)}`;
+        const text = `${node.label}: ${describe(row)}${isCritical ? ', on the critical path' : ''}`;
         return (
           <button
             type="button"
@@ -57,20 +60,60 @@ export function Timeline({
                   title={`${duration(ms)} without a running step`}
                 />
               ))}
-              <i
-                class={`bar ${classOf(node.state)}${isCritical ? ' critical' : ''}`}
-                style={{ left: percent(left), width: `max(3px, ${percent(right - left)})` }}
-              />
+              {row.parts.map(({ kind, from, to }) => {
+                const [left, right] = [scale.shareOf(from), scale.shareOf(to)];
+                const look = kind === 'ran' ? `bar ${classOf(node.state)}` : `wait ${kind}`;
+                const isMain = kind === 'ran' || row.parts.length === 1;
+                return (
+                  <i
+                    key={kind}
+                    class={`${look}${isCritical && isMain ? ' critical' : ''}`}
+                    style={{ left: percent(left), width: `max(3px, ${percent(right - left)})` }}
+                  />
+                );
+              })}
             </span>
-            <span class="length">{duration(to - from)}</span>
+            <span class="length">{lengthOf(row)}</span>
           </button>
         );
       })}
       <p class="dim legend">
-        An outline marks the critical path
-        {scale.gaps.length > 0 && '; a dashed line stands for a pause in which no step ran'}.
-        {started.length > MAX_ROWS && ` The first ${MAX_ROWS} of ${started.length} steps are shown.`}
+        {Object.entries(WAITS).map(
+          ([kind, text]) =>
+            parts.some((part) => part.kind === kind) && (
+              <span key={kind}>
+                <i class={`wait ${kind}`} /> {text}
+              </span>
+            ),
+        )}
+        <span>
+          <i class="bar critical" /> critical path
+        </span>
+        {scale.gaps.length > 0 && (
+          <span>
+            <i class="gap" /> pause without a running step, squeezed
+          </span>
+        )}
+        {rows.length > MAX_ROWS && ` The first ${MAX_ROWS} of ${rows.length} steps are shown.`}
       </p>
     </div>
   );
+}
+
+/** Returns `queued 20 ms, ran 1.2 s`. */
+function describe({ parts, node: { attempts = 0 } }: Row): string {
+  return parts
+    .map(({ kind, from, to }) => {
+      const length = duration(to - from);
+      return kind === 'retried'
+        ? `earlier attempts ${length}, ${attempts} attempts ended`
+        : `${kind} ${length}`;
+    })
+    .join(', ');
+}
+
+/** The last part is the one that matters: the run of the step, or what it waits for. */
+function lengthOf({ parts }: Row): string {
+  const last = parts.at(-1);
+  return last === undefined ? '' : duration(last.to - last.from);
 }
