@@ -6,8 +6,8 @@
 import { INTERNAL_QUEUE } from '../job/job-tree.js';
 import { CONTROL_QUEUE, REPLY_QUEUE } from './engine/commands.js';
 import { type EventFields, EventReader } from './events.js';
+import type { MarkedPlace } from './marking.js';
 import type { BackendOptions } from './queue-pool.js';
-import type { MarkedPlace } from './revoke.js';
 import type { Store } from './store.js';
 
 export const WORKER_QUEUE = 'umbel.workers';
