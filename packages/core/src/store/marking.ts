@@ -9,16 +9,12 @@ import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, jobIdOf } from '../job/job-tree.js';
 import { isJoinRule, isSource } from '../job/tree-checks.js';
 import { mergeData } from './job-options.js';
-import {
-  type ChildKinds,
-  runTreePrimitiveOf,
-  type StoredFields,
-  type TreeJob,
-} from './primitives/run-trees.js';
+import type { ChildKinds, StoredFields } from './primitives/run-trees.js';
 import type { EnvelopeQueue } from './queue-pool.js';
 import { childCounts } from './read.js';
 import { endRevokedWait, isWaitJob } from './signals.js';
 import { type ChildKind, childrenOf, ifBroken, type JobAccess } from './tree.js';
+import { TreeRows } from './tree-rows.js';
 
 /** A revocation that is stored with a job. */
 export interface Mark {
@@ -92,8 +88,7 @@ class Marking {
   readonly #mark: Mark;
   /** Jobs to visit. A long chain is a deep tree, so there is no recursion. */
   readonly #stack: (Marked | DetachedMembers)[] = [];
-  /** Jobs that were read with one above them, by `keyOf`. */
-  readonly #ahead = new Map<string, TreeJob>();
+  readonly #rows: TreeRows;
   readonly #delayed: { queue: string; job: AnyJob }[] = [];
   /** Roots that had ended before, until an unended job below them is found. */
   #endedRoots: { place: JobRef; found: Found }[] = [];
@@ -101,13 +96,14 @@ class Marking {
   constructor(access: JobAccess, mark: Mark) {
     this.#access = access;
     this.#mark = mark;
+    this.#rows = new TreeRows(access);
   }
 
   async *run(roots: readonly Marked[]): AsyncGenerator<MarkedPlace> {
     this.#push(roots);
     let waiting: Visit[] = [];
     for (let places = this.#next(); places.length > 0; places = this.#next()) {
-      await this.#readAhead(places);
+      if (places.length <= NARROW) await this.#rows.read(places);
       const visits = await Promise.all(places.map((place) => this.#visit(place)));
       const startable = visits.filter(({ canStart }) => canStart);
       waiting.push(...visits.filter(({ mark, canStart }) => mark !== undefined && !canStart));
@@ -147,24 +143,8 @@ class Marking {
     return places;
   }
 
-  /** Reads jobs with those below them, if they are few: one command for many levels of a chain. */
-  async #readAhead(places: readonly Marked[]): Promise<void> {
-    if (places.length > NARROW) return;
-    const unread = places.filter((place) => !this.#ahead.has(keyOf(place)));
-    await Promise.all(
-      unread.map(async ({ queue, id }) => {
-        const rows = await this.#access.on(queue, async (bull) =>
-          runTreePrimitiveOf(bull.getBackend())?.readRunTree(id),
-        );
-        for (const row of rows ?? []) this.#ahead.set(keyOf(this.#access.placeOf(row.key)), row);
-      }),
-    );
-  }
-
   #visit(place: Marked): Promise<Visit> {
-    const row = this.#ahead.get(keyOf(place));
-    this.#ahead.delete(keyOf(place));
-    const { state, fields, children } = row ?? {};
+    const { state, fields, children } = this.#rows.take(place) ?? {};
     if (state === undefined || fields === undefined || children === undefined) return this.#visitAlone(place);
     return this.#visitRead(place, state, fields, children);
   }
@@ -280,10 +260,6 @@ class Marking {
 async function* marksOf(visits: readonly Visit[]): AsyncGenerator<MarkedPlace> {
   for (const place of await Promise.all(visits.map(({ mark }) => mark?.())))
     if (place !== undefined) yield place;
-}
-
-function keyOf({ queue, id }: JobRef): string {
-  return `${queue} ${id}`;
 }
 
 /** Returns the members that a join has detached; undefined if it detaches none. */

@@ -1,11 +1,12 @@
 /** This module reads the jobs of a run for its views and its search: many levels with one command, if the store has it. */
 import type { JobRef } from '../job/job.js';
 import { INTERNAL_QUEUE, nodesOf, taskNamesOf } from '../job/job-tree.js';
-import { type ChildKinds, runTreePrimitiveOf, type TreeJob } from './primitives/run-trees.js';
+import type { ChildKinds } from './primitives/run-trees.js';
 import { childPlaces, readJob, standingOf } from './read.js';
 import type { Store } from './store.js';
 import { type RunJob, runJobOf, shownState } from './stored-job.js';
 import { type ChildKind, type ChildPlace, childrenOf } from './tree.js';
+import { keyOf, readTree, TreeRows } from './tree-rows.js';
 
 /** A job with its state and its children. */
 export interface TreeStanding {
@@ -16,33 +17,30 @@ export interface TreeStanding {
   children(): Promise<ChildPlace[]>;
 }
 
-/**
- * Reads jobs of a run from the top down. A job that was read ahead is used once, as it was when a job above it was read. So a
- * job that its parent shows as ended has ended here too, and has all its children.
- */
+/** Reads jobs of a run from the top down. */
 export class RunTreeReader {
   readonly #store: Store;
-  readonly #ahead = new Map<string, TreeJob>();
+  readonly #rows: TreeRows;
 
   constructor(store: Store) {
     this.#store = store;
+    this.#rows = new TreeRows(store);
   }
 
   /** Forgets what was read ahead; call it before a new reading of the run. */
   begin(): void {
-    this.#ahead.clear();
+    this.#rows.clear();
   }
 
   /** Reads jobs, so that `read` returns them without a command. */
   async readAhead(places: readonly JobRef[]): Promise<void> {
-    const unread = places.filter((place) => !this.#ahead.has(keyOf(place)));
-    await Promise.all(unread.map((place) => this.#readBelow(place)));
+    await this.#rows.read(places);
   }
 
   /** Returns a job; undefined if the store does not hold it. */
   async read(place: JobRef): Promise<TreeStanding | undefined> {
-    await this.readAhead([place]);
-    const row = this.#take(place);
+    await this.#rows.read([place]);
+    const row = this.#rows.take(place);
     if (row?.state === 'unknown') return undefined;
     if (row?.state === undefined) {
       const standing = await standingOf(this.#store, place);
@@ -58,21 +56,6 @@ export class RunTreeReader {
     };
   }
 
-  /** Reads a job and those below it ahead, as many as one command reads. */
-  async #readBelow(place: JobRef): Promise<void> {
-    const rows = await this.#store.on(place.queue, async (bull) =>
-      runTreePrimitiveOf(bull.getBackend())?.readRunTree(place.id),
-    );
-    for (const row of rows ?? []) this.#ahead.set(keyOf(this.#store.placeOf(row.key)), row);
-  }
-
-  #take(place: JobRef): TreeJob | undefined {
-    const key = keyOf(place);
-    const row = this.#ahead.get(key);
-    this.#ahead.delete(key);
-    return row;
-  }
-
   #places({ unprocessed, processed, ignored }: ChildKinds): ChildPlace[] {
     const placed = (kind: ChildKind) => (key: string) => ({ kind, ...this.#store.placeOf(key) });
     return [
@@ -81,10 +64,6 @@ export class RunTreeReader {
       ...ignored.map(([key, reason]) => ({ ...placed('ignored')(key), reason })),
     ];
   }
-}
-
-function keyOf({ queue, id }: JobRef): string {
-  return `${queue} ${id}`;
 }
 
 /** Maximum number of jobs of a run that `runHasTask` reads where one command reads one job. */
@@ -101,9 +80,7 @@ export async function runHasTask(
   run: JobRef,
   isOfTask: (task: string) => boolean,
 ): Promise<boolean> {
-  const rows = await store.on(run.queue, async (bull) =>
-    runTreePrimitiveOf(bull.getBackend())?.readRunTree(run.id),
-  );
+  const rows = await readTree(store, run);
   const known = new Set<string>();
   const open: JobRef[] = [];
   for (const { key, fields, children } of rows ?? []) {

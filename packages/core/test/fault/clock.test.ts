@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, inject, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { callsOf } from '../../../../test/support/redis-use.js';
 import { postponeJob } from '../../src/store/revoke.js';
 import { openStore } from '../support/open-store.js';
 
@@ -177,10 +178,7 @@ describe('the first sending of a process whose clock is wrong', () => {
     onTestFinished(() => server.stop());
     const { app, task } = open(newName(), server.url);
     const admin = new Redis(server.url);
-    const calls = async () => {
-      const [, count] = /cmdstat_info:calls=(\d+)/.exec(await admin.info('commandstats')) ?? [];
-      return Number(count ?? 0);
-    };
+    const calls = () => callsOf(admin, 'info');
     const before = await calls();
     await task.applyAsync(1, { expires: '1h', tags: ['x'] });
     await task.applyAsync(1, { eta: new Date(Date.now() + HOUR_MS) });

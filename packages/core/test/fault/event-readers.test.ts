@@ -4,6 +4,7 @@ import { type App, type AppEvent, createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { allCalls } from '../../../../test/support/redis-use.js';
 import { collect, count, times } from '../support/collecting.js';
 
 const READERS = 100;
@@ -38,11 +39,7 @@ const connections = async () =>
     .split('\n')
     .filter(Boolean).length;
 
-async function commands(): Promise<number> {
-  const lines = [...(await redis.info('commandstats')).matchAll(/^cmdstat_([^:|]+)[^:]*:calls=(\d+)/gm)];
-  const other = /^(info|client|config|ping)$/;
-  return lines.reduce((sum, [, name, calls]) => sum + (other.test(name ?? '') ? 0 : Number(calls)), 0);
-}
+const commands = () => allCalls(redis);
 
 test('a hundred readers share one connection, ask nothing at rest, and read the store once', async () => {
   const app = open();

@@ -5,16 +5,10 @@ import { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { z } from 'zod';
 import { startRedis } from '../../../../test/support/redis-server.js';
+import { callsByCommand } from '../../../../test/support/redis-use.js';
 import { collect, count } from '../support/collecting.js';
 
 const soon = { timeout: '50s' } as const;
-
-/** How often each command was called. */
-async function calls(redis: Redis): Promise<ReadonlyMap<string, number>> {
-  const lines = (await redis.info('commandstats')).split(/\r?\n/);
-  const counts = lines.map((line) => /^cmdstat_([^:]+):calls=(\d+)/.exec(line));
-  return new Map(counts.flatMap((found) => (found ? [[found[1] ?? '', Number(found[2])]] : [])));
-}
 
 test('queries and events scan nothing, and look at a bounded number of jobs', async () => {
   const server = await startRedis();
@@ -47,9 +41,9 @@ test('queries and events scan nothing, and look at a bounded number of jobs', as
   await looking.runs.list({});
   await looking.runs.list({ tag: 'all' });
   await looking.runs.get(run.id);
-  const looked = await calls(redis);
+  const looked = await callsByCommand(redis);
   await collect(looking.events({ from: 'start' }), count(3000));
-  const all = await calls(redis);
+  const all = await callsByCommand(redis);
   expect(all.get('xread')).toBeGreaterThan(0);
   // Records are read by themselves, or many of them by one script.
   const records = (looked.get('hgetall') ?? 0) + (looked.get('hkeys') ?? 0);

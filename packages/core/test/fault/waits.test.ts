@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { callsOf } from '../../../../test/support/redis-use.js';
 import { type HeldEvents, heldEvents } from '../support/held-events.js';
 
 const soon = { timeout: '40s' } as const;
@@ -54,11 +55,7 @@ describe('those who wait', () => {
   }
 
   /** Commands and scripts that were executed. */
-  async function commands(): Promise<number> {
-    const info = await redis.info('commandstats');
-    const counts = [...info.matchAll(/^cmdstat_(?:evalsha|xread|hgetall|xadd):calls=(\d+)/gm)];
-    return counts.reduce((sum, [, count]) => sum + Number(count), 0);
-  }
+  const commands = () => callsOf(redis, 'evalsha', 'xread', 'hgetall', 'xadd');
 
   test('cost the same, however many they are', async () => {
     await waitForMany();

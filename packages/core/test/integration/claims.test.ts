@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { callsOf } from '../../../../test/support/redis-use.js';
 
 const quiet = { info() {}, warn() {}, error() {} };
 
@@ -22,16 +23,7 @@ afterEach(async () => {
   await redis.stop();
 });
 
-/** Returns how often Redis has run these commands, also within scripts. */
-async function callsOf(...commands: string[]): Promise<number> {
-  const stats = await admin.info('commandstats');
-  const calls = commands.map(
-    (command) => new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(stats)?.[1],
-  );
-  return calls.reduce((sum, calls = '0') => sum + Number(calls), 0);
-}
-
-const scriptCommands = () => callsOf('eval', 'evalsha');
+const scriptCommands = () => callsOf(admin, 'eval', 'evalsha');
 
 /** A task whose handlers run until they are let go. */
 function gatedTask() {
@@ -71,10 +63,10 @@ test('jobs that end together while none waits look for a next one once for each 
   const jobs = await Promise.all(Array.from({ length: 96 }, (_, n) => task.delay(n)));
   await app.worker({ concurrency: 96 }).start();
   await expect.poll(() => started.length).toBe(96);
-  const [looks, commands] = [await callsOf('rpoplpush'), await scriptCommands()];
+  const [looks, commands] = [await callsOf(admin, 'rpoplpush'), await scriptCommands()];
   release();
   await Promise.all(jobs.map((job) => job.get()));
-  const [looked, sent] = [(await callsOf('rpoplpush')) - looks, (await scriptCommands()) - commands];
+  const [looked, sent] = [(await callsOf(admin, 'rpoplpush')) - looks, (await scriptCommands()) - commands];
   expect(looked).toBeGreaterThan(0);
   expect(looked).toBeLessThan(2 * sent);
   expect(looked).toBeLessThan(48);

@@ -3,6 +3,7 @@ import { type App, createApp } from '@umbel/core';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { type RedisServer, startRedis } from '../../../../test/support/redis-server.js';
+import { allCalls } from '../../../../test/support/redis-use.js';
 import { type Dashboard, dashboard } from '../../src/index.js';
 import { Client } from '../support/client.js';
 
@@ -34,11 +35,7 @@ afterEach(async () => {
   await server.stop();
 });
 
-async function commands(): Promise<number> {
-  const lines = [...(await redis.info('commandstats')).matchAll(/^cmdstat_([^:|]+)[^:]*:calls=(\d+)/gm)];
-  const other = /^(info|client|config|ping)$/;
-  return lines.reduce((sum, [, name, calls]) => sum + (other.test(name ?? '') ? 0 : Number(calls)), 0);
-}
+const commands = () => allCalls(redis);
 
 /** Pages that read again what they show, as often as the server says. */
 async function openPages(served: Dashboard, views: readonly string[]) {
