@@ -1,6 +1,7 @@
 /** How many statements calls take on a PostgreSQL server, and how many rows these read. */
 import { randomUUID } from 'node:crypto';
 import type { EventEmitter } from 'node:events';
+import { chain } from '@umbel/canvas';
 import { createApp, type PostgresPool, postgres } from '@umbel/core';
 import { afterEach, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -79,6 +80,33 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     expect(count('umbel_signal(')).toBeLessThanOrEqual(2 + ms / 5000); // a worker that was told that no job waits asks no more
     expect(count('FROM umbel_event')).toBeLessThanOrEqual(2 + (2 * ms) / 250);
     expect(unguarded).toEqual([]); // an error of a client without a listener would end the process
+  });
+
+  test('a connection parses the statements of each job once', async () => {
+    const parsed = vi.spyOn(loadDriver().Client.prototype, 'query');
+    ends.push(async () => parsed.mockRestore());
+    const schema = `s${randomUUID().replaceAll('-', '')}`;
+    const logger = { info() {}, warn() {}, error() {} };
+    const app = createApp({ name: 'prepared', connection: `${server().url}?schema=${schema}`, logger });
+    ends.push(() => app.close());
+    const add = app.task({ name: 'add', input: z.number(), run: async (n) => n + 1 });
+    await app.worker().start();
+    for (let n = 0; n < 3; n += 1) expect(await (await chain(add, add).delay(n)).get()).toBe(n + 2);
+    expect(await (await add.delay(1)).get()).toBe(2);
+    const statements = parsed.mock.calls.map(([statement]): unknown => statement);
+    const texts = new Map<string, Set<string>>();
+    for (const statement of statements) {
+      const { name = '', text = String(statement) } = statement as { name?: string; text?: string };
+      if (/umbel_(turn|look|add_jobs|add_flow)\(\$1/.test(text))
+        texts.set(name, (texts.get(name) ?? new Set()).add(text));
+    }
+    expect([...texts.keys()].sort()).toEqual([
+      'umbel_add_flow',
+      'umbel_add_jobs',
+      'umbel_look',
+      'umbel_turn',
+    ]);
+    for (const [, each] of texts) expect(each.size).toBe(1); // the driver refuses a second text with the name
   });
 
   test('a turn reads the jobs of its calls, also if its plan was made for an empty queue', async () => {

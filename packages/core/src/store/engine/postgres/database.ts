@@ -125,6 +125,9 @@ export const POOL_CONNECTIONS = 10;
 /** Time limit for opening a connection. */
 const CONNECT_MS = 5000;
 
+/** Functions that are called for each job: each connection parses the one statement that calls them once, by their name. */
+const PREPARED = /\bFROM (umbel_(?:turn|look|add_jobs|add_flow))\(\$1/;
+
 /** A PostgreSQL server. */
 export class PostgresDatabase extends SharedDatabase {
   readonly #driver: Driver;
@@ -177,7 +180,8 @@ export class PostgresDatabase extends SharedDatabase {
   }
 
   query(text: string, params?: readonly unknown[]): Promise<SqlResult> {
-    return this.#connections().query(text, params);
+    const [, name] = PREPARED.exec(text) ?? [];
+    return this.#connections().query(name === undefined ? text : { name, text }, params);
   }
 
   async session<T>(statements: (session: SqlSession) => Promise<T>): Promise<T> {

@@ -31,8 +31,14 @@ interface PooledClient {
   release(isBroken?: boolean): void;
 }
 
+/** A statement that a connection parses once. Its name belongs to one text. */
+interface NamedStatement {
+  readonly name: string;
+  readonly text: string;
+}
+
 export interface PgPool {
-  query(text: string, params?: readonly unknown[]): Promise<SqlResult>;
+  query(statement: string | NamedStatement, params?: readonly unknown[]): Promise<SqlResult>;
   connect(): Promise<PooledClient>;
   on(event: 'error', listener: (error: Error) => void): unknown;
   end(): Promise<void>;

@@ -5,10 +5,13 @@
 
 import { INDEXED } from './event-functions.js';
 
+/** Adds jobs of a queue. */
+export const ADD_JOBS = 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)';
+
 /** Statements by BullMQ's name of the command, with the same parameters and results. */
 export const REPLACED: Readonly<Record<string, string>> = {
   add_flow: 'SELECT id FROM umbel_add_flow($1::jsonb) AS t(id)',
-  add_jobs_bulk: 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)',
+  add_jobs_bulk: ADD_JOBS,
   extend_locks: 'SELECT id FROM umbel_extend_locks($1, $2, $3, $4, $5) AS t(id)',
   move_stalled_jobs_to_wait: 'SELECT id FROM umbel_recover_stalled($1, $2, $3, $4) AS t(id)',
   clean: 'SELECT id FROM umbel_clean($1, $2, $3, $4) AS t(id)',

@@ -4,6 +4,7 @@
  */
 import type { ClaimDetails } from '../../../claim-details.js';
 import type { SqlResult } from '../pg-driver.js';
+import { ADD_JOBS } from '../replaced-functions.js';
 import { unwrapText } from '../text.js';
 import { RUN_ALONE } from './batch-functions.js';
 import { CallBatcher } from './call-batcher.js';
@@ -51,7 +52,6 @@ const MAX_CHARACTERS = 1024 * 1024;
 
 const TURN = `SELECT call, code, job, results, is_last AS "isLast", limit_ms AS "limitMs", due_at AS "dueAt"
   FROM umbel_turn($1, $2::jsonb, $3::integer[], $4::text[], $5, $6, $7, $8, $9)`;
-const ADD_JOBS = 'SELECT id FROM umbel_add_jobs($1, $2::jsonb) AS t(id)';
 
 interface TurnRow {
   readonly call: number;
