@@ -266,6 +266,19 @@ describeOnPostgres('statements on a PostgreSQL server', ({ server, client, newCl
     ]);
   });
 
+  test('a database that is closed runs the statements that wait for a connection', async () => {
+    const database = openDatabase('umbel');
+    let waiting: Promise<unknown> | undefined;
+    let closed: Promise<unknown> | undefined;
+    await database.session(async ({ query }) => {
+      waiting = database.query('SELECT 1 AS one');
+      closed = ends.pop()?.();
+      await query('SELECT 1');
+    });
+    expect(await waiting).toMatchObject({ rows: [{ one: 1 }] });
+    await closed;
+  });
+
   test('a connection that breaks between two statements fails the next one, and does not end the process', async () => {
     const database = openDatabase('umbel');
     await database.session(async ({ query }) => {

@@ -142,6 +142,22 @@ describeOnPostgres('on a PostgreSQL server', ({ programs, server, client, newCli
     );
   });
 
+  test('reading events ends when its reader is closed, whatever it does then', async () => {
+    const { factory } = resolveConnection(urlOf(newSchema()));
+    const options: QueueOptions = { connection: {}, prefix: 'umbel:{closed}' };
+    const first = factory('default', options);
+    await first.waitUntilReady();
+    ends.push(() => first.close());
+    for (const turns of [0, 1, 2, 5, 10, 20, 50]) {
+      const reader = factory('default', options);
+      const reading = reader.readEvents('$', 600_000);
+      for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+      await reader.disconnect();
+      await reader.close();
+      expect(await reading, `${turns} turns`).toBeNull();
+    }
+  });
+
   test('a transaction that stays open holds events back for five seconds at most', async () => {
     const app = newApp(urlOf(newSchema()));
     const task = app.task({ name: 'task', input: z.number(), run: async (n) => n });

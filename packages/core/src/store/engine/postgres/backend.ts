@@ -92,7 +92,7 @@ export class SqlBackend extends Base {
       database: connection.database,
       queue: this.qualifiedName,
       isOrdered: !UNORDERED_QUEUES.has(name),
-      query: (text, params) => this.query(text, params),
+      query: (text, params) => this.#read(text, params),
       isOver: () => this.#isOver,
       onLate: () => void this.#reportLate(),
     });
@@ -147,6 +147,16 @@ export class SqlBackend extends Base {
     if (barrier !== undefined && text !== PUBLISH) await barrier;
     const { rows, rowCount } = await super.query(text, encodeParams(text, params));
     return { rows: decodeRows(rows), ...(rowCount !== undefined && { rowCount }) };
+  }
+
+  /** Runs a statement of a reader. BullMQ's statements get no answer once the backend is closed; this one has no rows then. */
+  async #read(text: string, params?: readonly unknown[]): Promise<SqlResult> {
+    const { database } = this.sql;
+    await database.barrier;
+    if (!this.#isOver) await database.ready();
+    if (this.#isOver) return { rows: [] };
+    const { rows } = await database.query(text, encodeParams(text, params));
+    return { rows: decodeRows(rows) };
   }
 
   override run(command: string, params?: readonly unknown[]): Promise<SqlResult> {

@@ -4,6 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { quoteSchemaName } from 'bullmq';
+import { setTimeout } from '../../../base/real-timers.js';
 import { Listener } from './listener.js';
 import type { Driver, PgClient, PgPool, SqlResult } from './pg-driver.js';
 import { isDirectConnection } from './pooler.js';
@@ -128,6 +129,12 @@ const CONNECT_MS = 5000;
 /** Functions that are called for each job: each connection parses the one statement that calls them once, by their name. */
 const PREPARED = /\bFROM (umbel_(?:turn|look|add_jobs|add_flow))\(\$1/;
 
+/** Ends a pool once it has begun all its statements: those that wait for a connection would get none, and fail late. */
+async function ended(pool: PgPool): Promise<void> {
+  while (pool.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await pool.end().catch(() => {});
+}
+
 /** A PostgreSQL server. */
 export class PostgresDatabase extends SharedDatabase {
   readonly #driver: Driver;
@@ -201,7 +208,7 @@ export class PostgresDatabase extends SharedDatabase {
   protected async close(): Promise<void> {
     const pool = this.#pool;
     this.#pool = undefined;
-    await Promise.all([this.#listener.close(), pool?.end().catch(() => {})]);
+    await Promise.all([this.#listener.close(), pool && ended(pool)]);
   }
 
   /**

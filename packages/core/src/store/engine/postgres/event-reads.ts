@@ -47,6 +47,7 @@ export interface EventReadsOptions {
   readonly queue: string;
   /** Whether the readers of that queue need the order of its events. */
   readonly isOrdered: boolean;
+  /** Runs a statement. It has no rows once the reader is closed. */
   readonly query: QueryRunner;
   /** Returns whether waits are to end. */
   readonly isOver: () => boolean;
@@ -103,9 +104,10 @@ export class EventReads {
 
   async #afterWhenDue(ends: EndNotices, from: string, blockMs: number): Promise<RawEvent[]> {
     const { database, queue } = this.#options;
-    await database.ready();
-    const isUrgent = await ends.due(blockMs);
-    if (this.#options.isOver()) return [];
+    const { isOver } = this.#options;
+    if (!isOver()) await database.ready();
+    const isUrgent = !isOver() && (await ends.due(blockMs));
+    if (isOver()) return [];
     try {
       const { events, isHeld } = await this.#read([queue], [await this.#cursor(queue, from)], PAGE);
       if (isHeld) ends.again(isUrgent, HELD_MS);
@@ -125,7 +127,9 @@ export class EventReads {
   ): Promise<RawEvent[][]> {
     const { database, isOver } = this.#options;
     const deadline = performance.now() + blockMs;
-    if (blockMs > 0) await database.ready().then(() => database.listen('bullmq_events'));
+    // A database that is closed would be opened again.
+    if (blockMs > 0 && !isOver()) await database.ready();
+    if (blockMs > 0 && !isOver()) await database.listen('bullmq_events');
     for (;;) {
       const notified = eventsNotified(database, blockMs > 0 ? names : undefined, this.#wakes);
       try {
@@ -179,7 +183,7 @@ export class EventReads {
         FROM umbel_event WHERE queue = $1
           AND created_at_ms < extract(epoch FROM clock_timestamp()) * 1000 - ${HELD_LIMIT_MS}))::text AS horizon`;
       const { rows } = await query(text, [queue]);
-      return eventCursorOf(positionUpTo(rows[0].horizon, 0)) ?? START;
+      return rows.length === 0 ? START : (eventCursorOf(positionUpTo(rows[0].horizon, 0)) ?? START);
     }
     const cursor = eventCursorOf(from);
     if (cursor !== undefined) return cursor;

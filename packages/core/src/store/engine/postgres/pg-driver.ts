@@ -38,6 +38,8 @@ interface NamedStatement {
 }
 
 export interface PgPool {
+  /** Number of statements that wait for a connection. */
+  readonly waitingCount: number;
   query(statement: string | NamedStatement, params?: readonly unknown[]): Promise<SqlResult>;
   connect(): Promise<PooledClient>;
   on(event: 'error', listener: (error: Error) => void): unknown;
