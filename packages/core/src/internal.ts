@@ -88,7 +88,7 @@ export {
   withCallback,
 } from './task/signature.js';
 export type { KeysOf, NamedKeysOf, Prettify, ValueAt } from './task/types/bind.js';
-export type { PassedWith } from './task/types/step.js';
+export type { AnyPassing, PassedWith } from './task/types/step.js';
 export type { ActivityListener, EndedAttempt } from './worker/activity.js';
 export { ChainEnded, EndChain, WaitForChildren } from './worker/control-flow.js';
 export { plannedGraph, type RunGraph } from './workflow/graph.js';

@@ -4,7 +4,7 @@
  * names the step before it.
  */
 import type { AnyResult, AnyStep, Input, PassingResult, Result } from '@umbel/core';
-import type { PassedWith, Prettify } from '@umbel/core/internal';
+import type { AnyPassing, PassedWith, Prettify } from '@umbel/core/internal';
 
 /** The first parameter of a chain. */
 export interface FirstStep<In, Gives> {
@@ -23,14 +23,13 @@ export type PrevOf<First, Rest extends readonly unknown[], Key> = Key extends nu
   : ResultAt<Shift<First, Rest>, Key>;
 
 /** The result at a position, completed with the results before it if its step passes them on. */
-type ResultAt<Results extends readonly unknown[], Key> = Results[Key & keyof Results] extends infer Found
-  ? Found extends PassingResult<infer By, unknown, infer Added>
+type ResultAt<Results extends readonly unknown[], Key> = Results[Key &
+  keyof Results] extends infer Found extends AnyResult
+  ? Found extends AnyPassing
     ? [ResultAt<[unknown, ...Results], Key>] extends [never]
       ? Found
-      : Result<By, PassedWith<ResultAt<[unknown, ...Results], Key>['~out'], Added>>
-    : Found extends AnyResult
-      ? Found
-      : never
+      : Result<Found['~by'], PassedWith<ResultAt<[unknown, ...Results], Key>['~out'], Found['~adds']>>
+    : Found
   : never;
 
 type ValueOf<Gives> = Gives extends AnyResult ? Gives['~out'] : never;
@@ -46,7 +45,7 @@ type LastPassed<Results extends readonly unknown[]> = Results extends readonly [
 
 /** The result of the last step. */
 export type LastOf<First, Rest extends readonly unknown[]> = Rest extends readonly [...unknown[], infer Last]
-  ? Last extends PassingResult<string, unknown, unknown>
+  ? Last extends AnyPassing
     ? LastPassed<[First, ...Rest]>
     : ValueOf<Last>
   : Rest extends readonly []

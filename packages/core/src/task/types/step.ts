@@ -27,6 +27,11 @@ export interface PassingResult<out By extends string, out Out, out Added> extend
   readonly '~adds': Added;
 }
 
+/** Any result of a step that passes the previous result on: a quick test for the compiler. */
+export interface AnyPassing {
+  readonly '~adds': unknown;
+}
+
 /** A value that a step passes on, with the keys that the step adds. */
 export type PassedWith<Value, Added> = {} extends Added
   ? Value
@@ -35,8 +40,9 @@ export type PassedWith<Value, Added> = {} extends Added
     : never;
 
 /** The result of a step that follows a step with the result `Out`. */
-export type OutputAfter<Out, Gives extends AnyResult> =
-  Gives extends PassingResult<string, unknown, infer Added> ? PassedWith<Out, Added> : Gives['~out'];
+export type OutputAfter<Out, Gives extends AnyResult> = Gives extends AnyPassing
+  ? PassedWith<Out, Gives['~adds']>
+  : Gives['~out'];
 
 /** Anything that can be a step of a chain or a member of a group: a task, a signature or a workflow. */
 export interface Step<out Name extends string, in In, out Out> {
@@ -119,12 +125,18 @@ export type InputArg<In, Value extends In> = [In] extends [never]
 /** The first parameter of a task's `.applyAsync()`. A task that accepts any input accepts any argument here. */
 export type TaskInputArg<In, Value extends In> = unknown extends In ? In : InputArg<In, Value>;
 
-/** The parameters of `.delay()`. */
-export type DelayArgs<In, Value extends In> = [In] extends [never]
-  ? InputArgs<In>
-  : IsWhole<In> extends true
-    ? [input?: NoOptions<Value>]
-    : InputArgs<In>;
+/** The first parameter of `.delay()` if no key is open: nothing, or an object without keys. */
+type NothingOpen = { readonly [Key in keyof SendOptions]?: OptionsComeSecond };
+
+/**
+ * The parameters of `.delay()`. A type parameter for the value, as `.applyAsync()` has, would double what the compiler has to
+ * do for each call.
+ */
+export type DelayArgs<In> = {} extends In
+  ? IsWhole<In> extends true
+    ? [input?: NothingOpen]
+    : InputArgs<In>
+  : InputArgs<In>;
 
 /**
  * The parameters of a call for an input type: none for `void`, one optional parameter if no key is required. `never` is

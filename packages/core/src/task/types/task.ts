@@ -79,7 +79,7 @@ export interface Signature<Name extends string, In, Out, Extras = {}> extends St
    * const result = await resize.delay({ path: 'a.png', width: 100 });
    * const { file } = await result.get({ timeout: '30s' });
    */
-  delay<Value extends In = In>(...input: DelayArgs<In, Value>): Promise<AsyncResult<Out, Extras>>;
+  delay(...input: DelayArgs<In>): Promise<AsyncResult<Out, Extras>>;
   /**
    * Sends the call with options, see `SendOptions`.
    * @throws {ValidationError} if the complete input does not match the schema of its task.
