@@ -142,6 +142,41 @@ describeOnPostgres('on a PostgreSQL server', ({ programs, server, client, newCli
     );
   });
 
+  test('positions of lists of jobs may count from the end, and may be beyond it', async () => {
+    const url = urlOf(newSchema());
+    const task = newApp(url, 'ranges').task({ name: 'task', input: z.number(), run: async () => null });
+    for (const n of [1, 2, 3, 4]) {
+      await task.delay(n);
+      await task.applyAsync(n, { countdown: `${n}h` });
+    }
+    const backend = resolveConnection(url).factory('default', {
+      connection: {},
+      prefix: 'umbel:{ranges}',
+    } as QueueOptions);
+    ends.push(() => backend.close());
+    for (const type of ['wait', 'delayed'] as const) {
+      for (const isAscending of [true, false]) {
+        const idsAt = async (start: number, end: number) => {
+          const [ids = []] = (await backend.getRanges(
+            [type],
+            start,
+            end,
+            isAscending,
+          )) as unknown as string[][];
+          return type === 'wait' && isAscending ? ids.reverse() : ids; // BullMQ's getters turn such lists round
+        };
+        const all = await idsAt(0, -1);
+        expect(all).toHaveLength(4);
+        expect(await idsAt(-3, -1)).toEqual(all.slice(-3));
+        expect(await idsAt(0, -2)).toEqual(all.slice(0, -1));
+        expect(await idsAt(-100, 1)).toEqual(all.slice(0, 2));
+        expect(await idsAt(1, 100)).toEqual(all.slice(1));
+        expect(await idsAt(2, 1)).toEqual([]);
+        expect(await idsAt(-2, -3)).toEqual([]);
+      }
+    }
+  });
+
   test('reading events ends when its reader is closed, whatever it does then', async () => {
     const { factory } = resolveConnection(urlOf(newSchema()));
     const options: QueueOptions = { connection: {}, prefix: 'umbel:{closed}' };

@@ -48,7 +48,7 @@ export async function countsByType(backend: SqlBackend, types: readonly string[]
   });
 }
 
-/** Returns the ids of the jobs of a type at some positions; undefined for a type of which BullMQ's list is right. */
+/** Returns the ids of the jobs of a type at some positions, of which negative ones count from the end; undefined for a type of which BullMQ's list is right. */
 export async function idsAt(
   backend: SqlBackend,
   type: string,
@@ -80,12 +80,18 @@ async function readIds(
   start: number,
   end: number,
 ): Promise<string[]> {
+  let [first, last] = [start, end === -1 ? Number.POSITIVE_INFINITY : end];
+  if (first < 0 || last < 0) {
+    const counting = `SELECT count(*)::integer AS length FROM job WHERE queue = $1 AND ${where}`;
+    const { rows } = await backend.query(counting, [backend.qualifiedName]);
+    const [{ length }] = rows;
+    if (first < 0) first = Math.max(0, length + first);
+    if (last < 0) last = length + last;
+  }
+  if (last < first) return [];
   const text = `SELECT id FROM job WHERE queue = $1 AND ${where} ORDER BY ${order} OFFSET $2 LIMIT $3`;
-  const { rows } = await backend.query(text, [
-    backend.qualifiedName,
-    start,
-    end < 0 ? null : end - start + 1,
-  ]);
+  const limit = last === Number.POSITIVE_INFINITY ? null : last - first + 1;
+  const { rows } = await backend.query(text, [backend.qualifiedName, first, limit]);
   return rows.map(({ id }) => id as string);
 }
 
