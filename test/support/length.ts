@@ -30,6 +30,7 @@ export const LONG: readonly string[] = [
   'test/integration/nextjs.test.ts',
   'test/integration/other-runners.test.ts',
   'test/integration/postgres-versions.test.ts',
+  'test/integration/prisma.test.ts',
   'test/integration/stores.test.ts',
 ];
 
