@@ -363,6 +363,7 @@ async function openTestApp(app: App, options: TestAppOptions): Promise<TestApp> 
       clock: engine.clock,
       random: engine.random,
       pause: (ms) => engine.starting(systemRuntime.pause(ms)),
+      scheduleLeadMs: 0, // a delayed job is never late in virtual time
       observer,
     },
   );

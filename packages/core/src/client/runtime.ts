@@ -36,6 +36,11 @@ export interface Runtime {
   readonly random: () => number;
   /** Resolves after `ms` of real time, before a failed command is retried. */
   readonly pause: (ms: number) => Promise<void>;
+  /**
+   * How long before an occurrence the job of its schedule starts, in milliseconds; the job then waits in the worker. A delayed
+   * job starts some milliseconds late, which would make the occurrence late.
+   */
+  readonly scheduleLeadMs: number;
   readonly observer: Observer | undefined;
 }
 
@@ -43,6 +48,7 @@ export const systemRuntime: Runtime = {
   clock: systemClock,
   random: Math.random,
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  scheduleLeadMs: 10,
   observer: undefined,
 };
 

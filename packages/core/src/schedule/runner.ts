@@ -6,6 +6,7 @@
 import { CorruptJobError, type ErrorRecord } from '../base/errors.js';
 import { LockLostError } from '../base/failures.js';
 import { revokeJobs } from '../client/result.js';
+import type { Runtime } from '../client/runtime.js';
 import { recordError, toError } from '../codec/error-record.js';
 import { type Envelope, readEnvelope } from '../job/envelope.js';
 import type { ActiveJob } from '../job/job.js';
@@ -73,7 +74,9 @@ export async function runSchedule(
     throw new CorruptJobError(job.id, 'it belongs to no schedule');
   let next: RunnerPass | undefined;
   let oldest: number | undefined;
+  const { clock, scheduleLeadMs } = dependencies.runtime;
   try {
+    if (schedule.removed === undefined) await untilDue(dependencies.runtime, schedule, slots);
     const runs = await runsOf(dependencies, schedule, slots);
     oldest = startOf(runs.running);
     next =
@@ -88,19 +91,31 @@ export async function runSchedule(
     throw new Snooze(AFTER_ERROR_MS);
   }
   if (next === undefined || next.record.removed !== undefined) return null;
-  const ms = sleepMs(next.record, next.slots, dependencies.runtime.clock.now(), oldest);
+  const ms = sleepMs(next.record, next.slots, clock.now(), { leadMs: scheduleLeadMs, runningSince: oldest });
   throw new Snooze(next.hasProgress ? ms : withoutSpinning(ms));
 }
 
-/** Returns the delay until a schedule has something to do, in milliseconds. */
+/** Waits for an occurrence that is due within the lead of a schedule's job. */
+async function untilDue(
+  { clock, pause, scheduleLeadMs }: Runtime,
+  record: ScheduleRecord,
+  progress: ScheduleProgress,
+): Promise<void> {
+  const now = clock.now();
+  const at = nextDecisionAt(stateOf(record, progress, now), now);
+  if (at === undefined || at > now + scheduleLeadMs) return;
+  for (let leftMs = at - now; leftMs > 0; leftMs = at - clock.now()) await pause(leftMs); // a timer may be early
+}
+
+/** Returns the delay until the job of a schedule has to start, in milliseconds. */
 export function sleepMs(
   record: ScheduleRecord,
   progress: ScheduleProgress,
   now: number,
-  runningSince?: number,
+  { leadMs, runningSince }: { readonly leadMs: number; readonly runningSince?: number | undefined },
 ): number {
   const at = nextDecisionAt(stateOf(record, progress, now, runningSince), now) ?? Number.POSITIVE_INFINITY;
-  return Math.min(MAX_SLEEP_MS, Math.max(0, at - now));
+  return Math.min(MAX_SLEEP_MS, Math.max(0, at - now - leadMs));
 }
 
 /**

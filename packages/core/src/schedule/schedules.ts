@@ -188,7 +188,11 @@ export class Scheduling {
     if (stored?.digest === digest) return 'unchanged';
     const now = this.#now();
     const fresh = await this.#recordOf(declaration, now);
-    await schedules.add(name, { schedule: fresh }, sleepMs(fresh, {}, now));
+    await schedules.add(
+      name,
+      { schedule: fresh },
+      sleepMs(fresh, {}, now, { leadMs: this.#dependencies.runtime.scheduleLeadMs }),
+    );
     let isChanged = false;
     await schedules.change(name, ({ schedule, slots }) => {
       // No change: `add` stored it, or another program has stored the same schedule.

@@ -220,7 +220,7 @@ test('a turn that did nothing is never followed by one at once', () => {
     since: 0,
     target: { name: 'x', queue: 'x' },
   } as unknown as Parameters<typeof sleepMs>[0]; // its target is of no account here
-  expect(sleepMs(record, { last: 10_000 }, 20_000)).toBe(0);
+  expect(sleepMs(record, { last: 10_000 }, 20_000, { leadMs: 0 })).toBe(0);
   expect(withoutSpinning(0)).toBeGreaterThanOrEqual(10);
   expect(withoutSpinning(7)).toBe(7);
 });
