@@ -96,7 +96,7 @@ export async function runSchedule(
 }
 
 /** Waits for an occurrence that is due within the lead of a schedule's job. */
-async function untilDue(
+export async function untilDue(
   { clock, pause, scheduleLeadMs }: Runtime,
   record: ScheduleRecord,
   progress: ScheduleProgress,

@@ -16,14 +16,17 @@ const rarely = { every: '1000h' } as const;
 /** The slots that a task was run for, in order. */
 function ticking(app: App, name = 'tick') {
   const seen: string[] = [];
+  const late: number[] = [];
   const tick = app.task({
     name,
     run: async (_, { headers }) => {
-      seen.push(headers['umbel-scheduled-at'] ?? 'none');
+      const slot = headers['umbel-scheduled-at'] ?? 'none';
+      seen.push(slot);
+      late.push(Date.now() - Date.parse(slot));
       return seen.length;
     },
   });
-  return { tick, seen };
+  return { tick, seen, late };
 }
 
 /** Changes what is stored of a schedule, as if time had passed since, and lets it decide anew. */
@@ -42,10 +45,11 @@ const back =
 onEveryEngine('a schedule', (engine) => {
   test('fires its slots, which it tells the handler, and lists what became of them', async () => {
     const app = engine.app();
-    const { tick, seen } = ticking(app);
+    const { tick, seen, late } = ticking(app);
     const schedule = app.schedule('often', { every: '1s' }, tick);
     await app.worker().start();
     await vi.waitFor(() => expect(seen.length).toBeGreaterThan(1), { timeout: 10_000 });
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(0); // its job starts before the slot
     const slots = seen.map((slot) => Date.parse(slot));
     expect(slots.map((slot) => slot - (slots[0] ?? 0))).toEqual(slots.map((_, n) => n * 1000));
     expect(slots[0]).toBe(Math.floor((slots[0] ?? 1) / 1000) * 1000);

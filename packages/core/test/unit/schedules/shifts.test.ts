@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import type { Runtime } from '../../../src/client/runtime.js';
+import type { ScheduleRecord } from '../../../src/job/schedule-record.js';
 import { decide } from '../../../src/schedule/decide.js';
 import { normalizeSchedule, type ScheduleOptions } from '../../../src/schedule/options.js';
-import { sleepMs, withoutSpinning } from '../../../src/schedule/runner.js';
+import { sleepMs, untilDue, withoutSpinning } from '../../../src/schedule/runner.js';
 import { readCron } from '../../../src/timing/cron.js';
 import {
   latestOccurrences,
@@ -212,14 +214,43 @@ describe('slots that were missed are those that would have been fired', () => {
   });
 });
 
-test('a turn that did nothing is never followed by one at once', () => {
-  const record = {
+/** A stored schedule of every ten seconds. Its target is of no account here. */
+const everyTenSeconds = () =>
+  ({
     ...named({ every: '10s' }),
     digest: '',
     source: 'code',
     since: 0,
     target: { name: 'x', queue: 'x' },
-  } as unknown as Parameters<typeof sleepMs>[0]; // its target is of no account here
+  }) as unknown as ScheduleRecord;
+
+test('the job of a schedule starts its lead before the occurrence', () => {
+  const sleep = (now: number, leadMs: number) =>
+    sleepMs(everyTenSeconds(), { last: 10_000 }, now, { leadMs });
+  expect(sleep(12_000, 0)).toBe(8000);
+  expect(sleep(12_000, 10)).toBe(7990);
+  expect(sleep(19_995, 10)).toBe(0);
+});
+
+test('within its lead, it waits until the occurrence is due, also if timers are early', async () => {
+  let now = 19_992;
+  const pauses: number[] = [];
+  const clock = { now: () => now };
+  const pause = async (ms: number) => {
+    pauses.push(ms);
+    now += Math.max(1, ms - 3);
+  };
+  const runtime = { clock, pause, scheduleLeadMs: 10 } as unknown as Runtime;
+  await untilDue(runtime, everyTenSeconds(), { last: 10_000 });
+  expect(now).toBe(20_000);
+  expect(pauses).toEqual([8, 3, 2, 1]);
+  now = 15_000;
+  await untilDue(runtime, everyTenSeconds(), { last: 10_000 }); // woken by a change
+  expect(now).toBe(15_000);
+});
+
+test('a turn that did nothing is never followed by one at once', () => {
+  const record = everyTenSeconds();
   expect(sleepMs(record, { last: 10_000 }, 20_000, { leadMs: 0 })).toBe(0);
   expect(withoutSpinning(0)).toBeGreaterThanOrEqual(10);
   expect(withoutSpinning(7)).toBe(7);
