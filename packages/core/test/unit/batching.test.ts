@@ -259,6 +259,20 @@ describe('calls of a turn', () => {
     await before;
   });
 
+  test('that end more jobs than a command does are sent in two halves too', async () => {
+    const told: ((value: unknown) => void)[] = [];
+    const { client, commands } = recordingClient(() => new Promise((resolve) => told.push(resolve)));
+    const batcher = new CommandBatcher(client, VERSION);
+    const calls = Array.from({ length: 40 }, (_, n) => batcher.call('moveToFinished', ['key', `${n}`]));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(commands.map(callsIn)).toEqual([16, 16]);
+    told[0]?.(Array.from({ length: 16 }, () => 1));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(commands.map(callsIn)).toEqual([16, 16, 8]);
+    for (const [index, count] of [16, 16, 8].entries()) told[index]?.(Array.from({ length: count }, () => 1));
+    await Promise.all(calls);
+  });
+
   test('get their own answer or error', async () => {
     const { client } = recordingClient(() => ['a', new Error('missing'), -6]);
     const batcher = new CommandBatcher(client, VERSION);

@@ -136,23 +136,20 @@ export class CommandBatcher {
   }
 
   /**
-   * Sends what is pending. Of more new jobs than one command adds, it holds the second half until something is answered, if
+   * Sends what is pending. Of more calls than one command runs, it holds the second half until something is answered, if
    * nothing is under way: Redis answers commands together that it has read together, so with all sent at once this process
    * and Redis would work in turns, each while the other one waits.
    */
   #flushInTurns(): void {
     const calls = this.#pending;
-    const isHalved =
-      this.#underWay === 0 &&
-      this.#held.length === 0 &&
-      calls.length > MAX_COST &&
-      calls.every(({ command }) => COSTS[command] === 1);
-    if (!isHalved) {
+    const cost = calls.reduce((sum, { command }) => sum + (COSTS[command] ?? 0), 0);
+    if (this.#underWay > 0 || this.#held.length > 0 || cost <= MAX_COST) {
       this.flush();
       return;
     }
     this.#pending = [];
-    const batches = batchesOf(calls, Math.ceil(calls.length / Math.ceil(calls.length / MAX_COST)));
+    const isUniform = cost === calls.length; // new jobs; batches of the same size then
+    const batches = batchesOf(calls, isUniform ? Math.ceil(cost / Math.ceil(cost / MAX_COST)) : MAX_COST);
     this.#held = batches.splice(Math.ceil(batches.length / 2));
     this.#send(batches);
     this.#holding = setTimeout(() => this.#release(), HELD_MS);
