@@ -36,7 +36,7 @@ const result = await prisma.$transaction(async (tx) => {
 });
 console.log('Prisma:', await result.get());
 
-// What a rolled back transaction has sent does not exist.
+// A call that is sent in a transaction that is rolled back does not exist.
 const never: AsyncResult<unknown>[] = [];
 const failed = prisma.$transaction(async (tx) => {
   await tx.order.create({ data: { id: 2 } });

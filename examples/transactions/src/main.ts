@@ -25,7 +25,7 @@ console.log('before the commit:', await first.state());
 await client.query('COMMIT');
 console.log('pg:', await first.get());
 
-// What a rolled back transaction has sent does not exist.
+// A call that is sent in a transaction that is rolled back does not exist.
 await client.query('BEGIN');
 const never = await app.in(client).send(reserve, { order: 2 });
 await client.query('ROLLBACK');

@@ -3,7 +3,7 @@
  * results. Only results are inferred, so each argument is checked separately: the compiler underlines the wrong argument and
  * names the step before it.
  */
-import type { AnyResult, AnyStep, Input, PassingResult, Result } from '@umbel/core';
+import type { AnyResult, AnyStep, Input, Result } from '@umbel/core';
 import type { AnyPassing, PassedWith, Prettify } from '@umbel/core/internal';
 
 /** The first parameter of a chain. */
@@ -36,10 +36,10 @@ type ValueOf<Gives> = Gives extends AnyResult ? Gives['~out'] : never;
 
 /** The result of the last step of a chain whose last step passes the result before it on. */
 type LastPassed<Results extends readonly unknown[]> = Results extends readonly [...infer Before, infer Last]
-  ? Last extends PassingResult<string, unknown, infer Added>
+  ? Last extends AnyPassing
     ? [LastPassed<Before>] extends [never]
       ? ValueOf<Last>
-      : PassedWith<LastPassed<Before>, Added>
+      : PassedWith<LastPassed<Before>, Last['~adds']>
     : ValueOf<Last>
   : never;
 

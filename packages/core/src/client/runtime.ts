@@ -34,7 +34,7 @@ export interface Runtime {
   readonly clock: Clock;
   /** Returns a number from 0 to 1, for the jitter of retries. */
   readonly random: () => number;
-  /** Resolves after `ms` of real time, before a failed command is retried. */
+  /** Resolves after `ms` of real time. */
   readonly pause: (ms: number) => Promise<void>;
   /**
    * How long before an occurrence the job of its schedule starts, in milliseconds; the job then waits in the worker. A delayed

@@ -24,8 +24,8 @@ export class TreeRows {
   async read(places: readonly JobRef[]): Promise<void> {
     const unread = places.filter((place) => !this.#rows.has(keyOf(place)));
     await Promise.all(
-      unread.map(async ({ id, queue }) => {
-        const rows = await readTree(this.#access, { queue, id });
+      unread.map(async (place) => {
+        const rows = await readTree(this.#access, place);
         for (const row of rows ?? []) this.#rows.set(keyOf(this.#access.placeOf(row.key)), row);
       }),
     );

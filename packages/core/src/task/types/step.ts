@@ -132,11 +132,7 @@ type NothingOpen = { readonly [Key in keyof SendOptions]?: OptionsComeSecond };
  * The parameters of `.delay()`. A type parameter for the value, as `.applyAsync()` has, would double what the compiler has to
  * do for each call.
  */
-export type DelayArgs<In> = {} extends In
-  ? IsWhole<In> extends true
-    ? [input?: NothingOpen]
-    : InputArgs<In>
-  : InputArgs<In>;
+export type DelayArgs<In> = IsWhole<In> extends true ? [input?: NothingOpen] : InputArgs<In>;
 
 /**
  * The parameters of a call for an input type: none for `void`, one optional parameter if no key is required. `never` is

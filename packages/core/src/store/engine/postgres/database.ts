@@ -130,7 +130,7 @@ const CONNECT_MS = 5000;
 const PREPARED = /\bFROM (umbel_(?:turn|look|add_jobs|add_flow))\(\$1/;
 
 /** Ends a pool once it has begun all its statements: those that wait for a connection would get none, and fail late. */
-async function ended(pool: PgPool): Promise<void> {
+async function endPool(pool: PgPool): Promise<void> {
   while (pool.waitingCount > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   await pool.end().catch(() => {});
 }
@@ -208,7 +208,7 @@ export class PostgresDatabase extends SharedDatabase {
   protected async close(): Promise<void> {
     const pool = this.#pool;
     this.#pool = undefined;
-    await Promise.all([this.#listener.close(), pool && ended(pool)]);
+    await Promise.all([this.#listener.close(), pool && endPool(pool)]);
   }
 
   /**

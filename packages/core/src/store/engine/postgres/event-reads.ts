@@ -103,8 +103,7 @@ export class EventReads {
   }
 
   async #afterWhenDue(ends: EndNotices, from: string, blockMs: number): Promise<RawEvent[]> {
-    const { database, queue } = this.#options;
-    const { isOver } = this.#options;
+    const { database, queue, isOver } = this.#options;
     if (!isOver()) await database.ready();
     const isUrgent = !isOver() && (await ends.due(blockMs));
     if (isOver()) return [];

@@ -48,7 +48,10 @@ export async function countsByType(backend: SqlBackend, types: readonly string[]
   });
 }
 
-/** Returns the ids of the jobs of a type at some positions, of which negative ones count from the end; undefined for a type of which BullMQ's list is right. */
+/**
+ * Returns the ids of the jobs of a type at some positions; undefined for a type of which BullMQ's list is right. Negative
+ * positions count from the end.
+ */
 export async function idsAt(
   backend: SqlBackend,
   type: string,

@@ -141,9 +141,13 @@ export class CommandBatcher {
    * and Redis would work in turns, each while the other one waits.
    */
   #flushInTurns(): void {
+    if (this.#underWay > 0 || this.#held.length > 0) {
+      this.flush();
+      return;
+    }
     const calls = this.#pending;
-    const cost = calls.reduce((sum, { command }) => sum + (COSTS[command] ?? 0), 0);
-    if (this.#underWay > 0 || this.#held.length > 0 || cost <= MAX_COST) {
+    const cost = costOfAll(calls);
+    if (cost <= MAX_COST) {
       this.flush();
       return;
     }
@@ -330,8 +334,12 @@ function costOf({ command }: ScriptCall): number {
   return COSTS[command] ?? MAX_COST;
 }
 
-function costOfFlow({ calls }: PendingFlow): number {
+function costOfAll(calls: readonly ScriptCall[]): number {
   return calls.reduce((sum, call) => sum + costOf(call), 0);
+}
+
+function costOfFlow({ calls }: PendingFlow): number {
+  return costOfAll(calls);
 }
 
 function sizeOfFlow({ calls }: PendingFlow): number {
