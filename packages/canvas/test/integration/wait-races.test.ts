@@ -1,10 +1,17 @@
 /** What ends a wait, two at the same moment, in every pair: one of them wins, and every answer fits the outcome. */
 import { chain, waitFor } from '@umbel/canvas';
 import type { AsyncResult, SignalAnswer } from '@umbel/core';
+import { type Job, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 import { sized } from '../../../../test/support/length.js';
+import { signalRecordId } from '../../../core/src/job/signal-wait.js';
+import {
+  SIGNAL_QUEUE,
+  type SignalPrimitives,
+  signalPrimitivesOf,
+} from '../../../core/src/store/primitives/signals.js';
 
 const soon = { timeout: '50s' } as const;
 const LATE = { by: 'timeout' };
@@ -133,5 +140,53 @@ onEveryEngine('two of what can end a wait, at the same moment', (engine) => {
     const [, answer] = await Promise.all([run.resume(), decided.send('again', { by: 'a' })]);
     const outcome = await run.outcome(soon);
     expect([answer, outcome.ok]).toEqual(answer === 'accepted' ? ['accepted', true] : ['tooLate', false]);
+  });
+});
+
+onEveryEngine('a wait whose first worker was lost after it had registered the wait', (engine) => {
+  /** Sends a run whose wait is registered in the store, by a start that has stored nothing else. */
+  async function registered(endsInMs: number, options: { expires?: number } = {}) {
+    const app = engine.app();
+    const decided = app.signal({ name: 'decided', payload: z.object({ by: z.string() }) });
+    const flow = chain(waitFor(decided, { key: { text: 'k' }, timeout: '1h', onTimeout: LATE }));
+    const run = await flow.applyAsync(undefined, options);
+    const { options: connection, factory } = engine.connection();
+    const hand = new Worker(
+      'umbel',
+      null,
+      { connection, prefix: `umbel:{${app.name}}`, autorun: false },
+      factory,
+    );
+    await hand.waitUntilReady();
+    const job = (await hand.getNextJob('lost')) as Job;
+    const now = Date.now();
+    await (signalPrimitivesOf(engine.bareQueue(SIGNAL_QUEUE).getBackend()) as SignalPrimitives).startWait({
+      ...{ id: signalRecordId('decided', 'k'), signal: 'decided', key: 'k', job: job.id as string },
+      ...{ since: now + endsInMs - 3_600_000, until: now + endsInMs, isRestart: false },
+    });
+    return {
+      app,
+      decided,
+      run,
+      recover: () => job.moveToDelayed(Date.now(), 'lost').then(() => hand.close()),
+    };
+  }
+
+  test('has timed out if a signal was told so', async () => {
+    const { app, decided, run, recover } = await registered(-1);
+    expect(await decided.send('k', { by: 'a' })).toBe('tooLate');
+    await recover();
+    await app.worker().start();
+    expect(await run.get(soon)).toEqual(LATE);
+    expect(await decided.send('k', { by: 'b' })).toBe('tooLate');
+  });
+
+  test('has the signal that was accepted, although its run has expired meanwhile', async () => {
+    const { app, decided, run, recover } = await registered(60_000, { expires: 200 });
+    expect(await decided.send('k', { by: 'a' })).toBe('accepted');
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await recover();
+    await app.worker().start();
+    expect(await run.get(soon)).toEqual({ by: 'a' });
   });
 });

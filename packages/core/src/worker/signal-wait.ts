@@ -59,51 +59,59 @@ export async function runSignalWait(
   const { wait, waiting, run = job.id, expires, revoked } = envelope;
   if (wait === undefined) throw new CorruptJobError(job.id, 'a wait without a signal');
   const isRestart = waiting !== undefined;
+  // A start whose worker was lost may have registered the wait without storing that in the data.
+  const mayHaveBegun = isRestart || job.starts > 1;
   const now = dependencies.runtime.clock.now();
   if (!isRestart && revoked !== undefined) throw revocation(envelope);
-  if (!isRestart && expires !== undefined && now >= expires) throw expired(wait);
+  if (!mayHaveBegun && expires !== undefined && now >= expires) throw expired(wait);
   const key = waiting?.key ?? keyOf(wait, previous, run);
   if (wait.into !== undefined) checkObject(wait, previous);
   const planned = waiting ?? plannedWait(wait, key, now, expires);
   const record = signalRecordId(wait.signal, key);
   const current = { job, wait, record, begun: planned, expiresAt: expires };
-  let state: WaitState;
+  const resultOf = (state: WaitState, begun: BegunWait) =>
+    outcomeOf(dependencies, { ...current, begun }, envelope, previous, state);
   if (isRestart && revoked !== undefined)
-    state = await endWait(dependencies.store, record, job.id, 'revoked');
-  else if (isRestart && isDue(planned, now))
-    state = await endWait(dependencies.store, record, job.id, 'timeout');
-  else state = await start(dependencies, current, isRestart);
-  return outcomeOf(dependencies, current, envelope, previous, state);
+    return resultOf(await endWait(dependencies.store, record, job.id, 'revoked'), planned);
+  if (isRestart && isDue(planned, now))
+    return resultOf(await endWait(dependencies.store, record, job.id, 'timeout'), planned);
+  const { state, begun } = await start(dependencies, current, isRestart, mayHaveBegun);
+  return resultOf(state, begun);
 }
 
-/** Registers the wait, unless it has a signal already. */
+/** Registers the wait, unless it has a signal already. Returns its state and when it began. */
 async function start(
   dependencies: Dependencies,
   { job, wait, record, begun }: RunningWait,
   isRestart: boolean,
-): Promise<WaitState> {
+  mayHaveBegun: boolean,
+): Promise<{ readonly state: WaitState; readonly begun: BegunWait }> {
   const { store, signals } = dependencies;
   await signals.noteSchema(wait.signal);
   const { key, since, until } = begun;
   const state = await startWait(store, {
-    ...{ id: record, signal: wait.signal, key, job: job.id, since, isRestart },
+    ...{ id: record, signal: wait.signal, key, job: job.id, since },
     ...(until !== undefined && { until }),
+    isRestart: mayHaveBegun,
   });
-  if (isRestart || state.kind === 'other') return state;
-  const registered = state.kind === 'waiting' ? state : { since, until };
+  if (isRestart || state.kind === 'other') return { state, begun };
+  const registered = registeredWait(begun, state);
   let isRevoked = false;
   // Whoever revokes the job marks it and then ends the wait that the data name. So either that command finds this wait, or
   // this one finds the mark.
   await job.change((data) => {
     isRevoked = data.revoked !== undefined;
-    return {
-      waiting: {
-        ...{ key, since: registered.since },
-        ...(registered.until !== undefined && { until: registered.until }),
-      },
-    };
+    return { waiting: registered };
   });
-  return isRevoked ? endWait(store, record, job.id, 'revoked') : state;
+  if (!isRevoked) return { state, begun: registered };
+  return { state: await endWait(store, record, job.id, 'revoked'), begun: registered };
+}
+
+/** Returns when the wait began and ends: an earlier start of the job may have registered it. */
+function registeredWait(planned: BegunWait, state: WaitState): BegunWait {
+  if (state.kind !== 'waiting' && state.kind !== 'ended') return planned;
+  const { since = planned.since, until } = state;
+  return { key: planned.key, since, ...(until !== undefined && { until }) };
 }
 
 /** Returns the result for the state of the wait. @throws {Snooze} while it waits; the failure if it has failed. */

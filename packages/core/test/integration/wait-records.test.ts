@@ -14,7 +14,8 @@ async function openWait(engine: Engine) {
   engine.app();
   await engine.bareQueue('umbel').add('wait', {}, { jobId: 'waiting', delay: 3_600_000 });
   const records = signalPrimitivesOf(engine.bareQueue(SIGNAL_QUEUE).getBackend()) as SignalPrimitives;
-  const start = { ...ADDRESS, job: 'waiting', since: Date.now(), isRestart: false };
+  const since = Date.now();
+  const start = { ...ADDRESS, job: 'waiting', since, until: since + 3_600_000, isRestart: false };
   expect(await records.startWait(start)).toMatchObject({ kind: 'waiting' });
   return { records, start };
 }
@@ -51,7 +52,9 @@ onEveryEngine('the record of a wait', (engine) => {
       if (later !== 'another signal') expect(answer).toMatchObject(outcome);
       else expect(answer).toMatchObject({ answer: first === 'a signal' ? 'duplicate' : 'tooLate' });
       // What the job finds when it starts again after its worker was lost.
-      expect(await records.startWait({ ...start, isRestart: true })).toMatchObject(outcome);
+      const found = await records.startWait({ ...start, since: start.since + 1, isRestart: true });
+      expect(found).toMatchObject(outcome);
+      if (found.kind === 'ended') expect(found).toMatchObject({ since: start.since, until: start.until });
     },
   );
 

@@ -181,8 +181,9 @@ function stateOf({
   sentAt = 0,
   reason = 'gone',
 }: SignalRecord): WaitState {
-  if (state === 'waiting') return { kind: 'waiting', since, ...(until !== undefined && { until }) };
-  return state === 'ended' ? { kind: 'ended', reason } : { kind: 'signalled', payload, at: sentAt };
+  if (state === 'signalled') return { kind: 'signalled', payload, at: sentAt };
+  const times = { since, ...(until !== undefined && { until }) };
+  return state === 'ended' ? { kind: 'ended', reason, ...times } : { kind: 'waiting', ...times };
 }
 
 function openWaitOf(id: string, record: SignalRecord): OpenWaitRecord | undefined {

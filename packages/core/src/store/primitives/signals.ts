@@ -29,7 +29,7 @@ export interface StartedWait extends SignalAddress {
   readonly since: number;
   /** Absent: it has no end. */
   readonly until?: number;
-  /** The wait began in an earlier start of the job, so an ended record of this job is its outcome. */
+  /** The wait may have begun in an earlier start of the job, so an ended record of this job is its outcome. */
   readonly isRestart: boolean;
 }
 
@@ -38,7 +38,13 @@ export type WaitState =
   | { readonly kind: 'waiting'; readonly since: number; readonly until?: number }
   /** The stored payload, and when the signal was sent. */
   | { readonly kind: 'signalled'; readonly payload: string; readonly at: number }
-  | { readonly kind: 'ended'; readonly reason: WaitEnd }
+  /** Without `since` if there is no record. */
+  | {
+      readonly kind: 'ended';
+      readonly reason: WaitEnd;
+      readonly since?: number;
+      readonly until?: number;
+    }
   /** Another job waits for the same signal and key. */
   | { readonly kind: 'other'; readonly job: string };
 

@@ -100,9 +100,11 @@ function stateOf(row: WaitRow | undefined, job: string): WaitState {
   if (row === undefined) return { kind: 'ended', reason: 'gone' };
   const { state, since, until, payload, sent_at, reason } = row;
   if (row.job !== job) return { kind: 'other', job: row.job ?? '' };
-  if (state === 'ended') return { kind: 'ended', reason: reason ?? 'gone' };
   if (state === 'signalled') return { kind: 'signalled', payload: payload ?? '', at: Number(sent_at) };
-  return { kind: 'waiting', since: Number(since), ...(until !== null && { until: Number(until) }) };
+  const times = { since: Number(since), ...(until !== null && { until: Number(until) }) };
+  return state === 'ended'
+    ? { kind: 'ended', reason: reason ?? 'gone', ...times }
+    : { kind: 'waiting', ...times };
 }
 
 /** Returns an open wait. */

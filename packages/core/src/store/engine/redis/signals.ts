@@ -51,7 +51,7 @@ if state == 'waiting' or state == 'signalled' then
     return signalled(record)
   end
 elseif state == 'ended' then
-  if found[2] == job and ARGV[8] == '1' then return { 'ended', found[5] } end
+  if found[2] == job and ARGV[8] == '1' then return { 'ended', found[5], found[3], found[4] } end
   redis.call('DEL', record)
 end
 redis.call('HSET', record, 'n', ARGV[3], 'k', ARGV[4], 'h', job, 'a', since, 'm', position)
@@ -101,7 +101,7 @@ local record, job, reason, endedMs = KEYS[1], ARGV[2], ARGV[3], ARGV[4]
 local found = redis.call('HMGET', record, 's', 'h', 'a', 'u', 'r')
 local state = found[1]
 if not state or found[2] ~= job then return { 'ended', 'gone' } end
-if state == 'ended' then return { 'ended', found[5] } end
+if state == 'ended' then return { 'ended', found[5], found[3], found[4] } end
 if reason == 'taken' and not isOver(job) then reason = false end
 if state == 'signalled' then
   if reason ~= 'taken' then return signalled(record) end
@@ -109,7 +109,7 @@ elseif not reason then
   return { 'waiting', found[3], found[4] }
 end
 finish(record, reason, endedMs)
-return { 'ended', reason }`,
+return { 'ended', reason, found[3], found[4] }`,
 };
 
 const REOPEN_WAIT: Script = {
@@ -221,14 +221,18 @@ export function redisSignals(backend: RedisQueueBackend): SignalPrimitives {
 }
 
 function stateIn(answer: unknown): WaitState {
-  const [kind, first, second] = answer as [WaitState['kind'], string, string | null];
+  const [kind, first, second, third] = answer as [WaitState['kind'], string, string | null, string | null];
   switch (kind) {
     case 'waiting':
       return { kind, since: Number(first), ...(second !== null && { until: Number(second) }) };
     case 'signalled':
       return { kind, payload: first, at: Number(second) };
     case 'ended':
-      return { kind, reason: first as WaitEnd }; // one of those that the scripts write
+      return {
+        ...{ kind, reason: first as WaitEnd }, // one of those that the scripts write
+        ...(typeof second === 'string' && { since: Number(second) }),
+        ...(typeof third === 'string' && { until: Number(third) }),
+      };
     case 'other':
       return { kind, job: first };
   }
