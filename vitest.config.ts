@@ -43,6 +43,8 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
     // Against tests that hang. A slow machine does not reach it.
     setupFiles: [source('./test/support/patience.ts')],
     expect: { poll: { timeout: 50_000 } },
+    // The results that CI prints have only the message, without the difference.
+    chaiConfig: { truncateThreshold: 500 },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     ...more,
