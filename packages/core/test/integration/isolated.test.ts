@@ -1,12 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { type App, type AsyncResult, defineTask, type Middleware, TaskFailedError } from '@umbel/core';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import {
+  type App,
+  type AsyncResult,
+  createApp,
+  defineTask,
+  type Middleware,
+  TaskFailedError,
+} from '@umbel/core';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { sized } from '../../../../test/support/length.js';
@@ -72,146 +80,157 @@ async function parentOf(program: string): Promise<{ parent: ChildProcess; pid: n
 onEveryEngine(
   'an isolated task',
   (engine) => {
-    test('runs in a child process, which the next job of the same module gets too', async () => {
-      const app = engine.app();
-      const pid = pidTask(app);
-      await app.worker({ concurrency: 1 }).start();
-      const first = await (await pid.delay()).get(soon);
-      const second = await (await pid.delay()).get(soon);
-      expect(isAlive(first)).toBe(true);
-      expect([process.pid, -1]).not.toContain(first);
-      expect(second).toBe(first);
-    });
-
-    test('decodes its input in the child, and its result is encoded in the worker', async () => {
-      const app = engine.app();
-      const day = app.task({
-        name: 'day',
-        isolate,
-        input: z.object({ at: z.string().transform((text) => new Date(text)) }),
-        output: z.date().transform((date) => date.toISOString()),
-        run: async (): Promise<Date> => new Date(0),
-      });
-      await app.worker().start();
-      const result = await day.delay({ at: '2030-05-17T13:30:00Z' });
-      expect(await result.get(soon)).toBe('2030-05-17T00:00:00.000Z');
-    });
-
-    test('is implemented for a contract, too', async () => {
-      const app = engine.app();
-      const contract = defineTask({ name: 'implemented', output: z.number() });
-      const implemented = app.implement(contract, async () => -1, { isolate });
-      await app.worker().start();
-      expect(await (await implemented.delay()).get(soon)).toBeGreaterThan(0);
-    });
-
-    test('is given its context, with what middleware adds as far as it is plain data', async () => {
+    describe('whose child runs one job after the other', () => {
       const added: Middleware<{ tenant: object; client: object }> = {
         run: (_ctx, next) => next({ tenant: { id: 7 }, client: { query: () => [] } }),
       };
-      const app = engine.app({ middleware: [added] });
-      const context = app.task({ name: 'context', isolate, run: notHere });
-      await app.worker().start();
-      const result = await context.applyAsync(undefined, { headers: { trace: 't1' } });
-      expect(await result.get(soon)).toEqual({
-        id: result.id,
-        name: 'context',
-        queue: 'default',
-        attempt: 1,
-        rootId: result.id,
-        headers: { trace: 't1' },
-        idempotencyKey: result.id,
-        tenant: { id: 7 },
-        client: expect.stringContaining('ctx.client was added by middleware'),
-        aborted: false,
-        slept: expect.toSatisfy((ms: number) => ms >= 19),
-        sentBefore: expect.toSatisfy((ms: number) => ms >= 0 && ms < 20_000),
-      });
-    });
+      let app: App;
+      let pid: ReturnType<typeof pidTask>;
 
-    test('reports progress, states and log lines, checked and masked by the worker', async () => {
-      const end = join(temporaryFolder(), 'end');
-      const app = engine.app();
-      const report = app.task({
-        name: 'report',
-        isolate,
-        input: z.object({ end: z.string(), secret: z.string() }),
-        progress: z.object({ done: z.number().transform((done) => done * 10) }),
-        states: ['copying'],
-        sensitive: ['secret'],
-        run: notHere,
+      // One worker for these tests, so that its child is started once.
+      beforeAll(async () => {
+        app = createApp({
+          name: `isolated-${randomUUID()}`,
+          connection: engine.newConnection(),
+          middleware: [added],
+          logger: { info() {}, warn() {}, error() {} },
+        }) as App;
+        pid = pidTask(app); // a worker serves the queues of the tasks that are defined when it starts
+        await app.worker({ concurrency: 1 }).start();
       });
-      await app.worker().start();
-      const result = await report.delay({ end, secret: 'tomato soup' });
-      expect(await reported(result)).toEqual({ done: 50 });
-      await vi.waitFor(async () => expect(await result.state()).toBe('copying'), { timeout: 10_000 });
-      writeFileSync(end, '');
-      expect(await result.get(soon)).toEqual([
-        'ValidationError',
-        'progress.done',
-        'InvalidOptionError',
-        'INVALID_OPTION',
-      ]);
-      expect(await result.logs()).toEqual([
-        expect.stringMatching(/^\S+Z warn key \*\*\* \{"part":1\}$/),
-        expect.stringMatching(/^\S+Z info halfway Error: not bad$/),
-      ]);
-    });
 
-    test('cannot report once its attempt is over', async () => {
-      const app = engine.app();
-      const late = app.task({ name: 'late', isolate, run: notHere });
-      await app.worker({ concurrency: 1 }).start();
-      expect(await (await late.delay()).get(soon)).toBe('first');
-      const second = await late.delay();
-      expect(await second.get(soon)).toBe('JobStateError');
-    });
+      afterAll(() => app.close());
 
-    test('fails as its context says: declared, for another attempt, for good', async () => {
-      const app = engine.app();
-      const retry = { attempts: 3, delay: 1, jitter: false } as const;
-      const failures = { soldOut: z.object({ left: z.number() }) };
-      const fail = app.task({ name: 'fail', isolate, retry, failures, run: notHere });
-      const again = app.task({ name: 'retry', isolate, retry: { attempts: 3, delay: '1h' }, run: notHere });
-      const hopeless = app.task({ name: 'hopeless', isolate, retry, run: notHere });
-      await app.worker().start();
-      const failed = await fail.delay();
-      expect(await failed.outcome(soon)).toMatchObject({ ok: false, failure: 'soldOut', data: { left: 2 } });
-      expect((await failed.info()).attempts).toBe(1);
-      expect(await (await again.delay()).get(soon)).toBe(3);
-      for (const [by, name, code] of [
-        ['reject', 'RejectedError', 'REJECTED'],
-        ['throw', 'Hopeless', 'UNRECOVERABLE'],
-      ] as const) {
-        const result = await hopeless.applyAsync(undefined, { headers: { by } });
-        expect((await failureOf(result)).cause).toMatchObject({ name, code });
-        expect((await result.info()).attempts).toBe(1);
-      }
-    });
-
-    test('fails with what its handler throws, with its stack and its causes', async () => {
-      const app = engine.app();
-      const seen: unknown[] = [];
-      const thrower = app.task({
-        name: 'throw',
-        isolate,
-        hooks: { failure: (_ctx, error) => void seen.push(error) },
-        run: notHere,
+      test('runs in a child process, which the next job of the same module gets too', async () => {
+        const first = await (await pid.delay()).get(soon);
+        const second = await (await pid.delay()).get(soon);
+        expect(isAlive(first)).toBe(true);
+        expect([process.pid, -1]).not.toContain(first);
+        expect(second).toBe(first);
       });
-      await app.worker().start();
-      const { cause } = await failureOf(await thrower.delay());
-      expect(cause).toBeInstanceOf(TypeError);
-      expect(cause).toMatchObject({
-        message: 'cannot read it',
-        stack: expect.stringContaining('tasks.mjs'),
-        cause: { message: 'no such file', code: 'ENOENT', path: '/a' },
+
+      test('decodes its input in the child, and its result is encoded in the worker', async () => {
+        const day = app.task({
+          name: 'day',
+          isolate,
+          input: z.object({ at: z.string().transform((text) => new Date(text)) }),
+          output: z.date().transform((date) => date.toISOString()),
+          run: async (): Promise<Date> => new Date(0),
+        });
+        const result = await day.delay({ at: '2030-05-17T13:30:00Z' });
+        expect(await result.get(soon)).toBe('2030-05-17T00:00:00.000Z');
       });
-      const inner = (cause.cause as Error).cause as AggregateError;
-      expect(inner.errors).toMatchObject([
-        { name: 'Unreadable', message: 'a' },
-        { name: 'Unreadable', message: 'b' },
-      ]);
-      expect(seen).toMatchObject([{ name: 'TypeError', cause: { code: 'ENOENT' } }]);
+
+      test('is implemented for a contract, too', async () => {
+        const contract = defineTask({ name: 'implemented', output: z.number() });
+        const implemented = app.implement(contract, async () => -1, { isolate });
+        expect(await (await implemented.delay()).get(soon)).toBeGreaterThan(0);
+      });
+
+      test('is given its context, with what middleware adds as far as it is plain data', async () => {
+        const context = app.task({ name: 'context', isolate, run: notHere });
+        const result = await context.applyAsync(undefined, { headers: { trace: 't1' } });
+        expect(await result.get(soon)).toEqual({
+          id: result.id,
+          name: 'context',
+          queue: 'default',
+          attempt: 1,
+          rootId: result.id,
+          headers: { trace: 't1' },
+          idempotencyKey: result.id,
+          tenant: { id: 7 },
+          client: expect.stringContaining('ctx.client was added by middleware'),
+          aborted: false,
+          slept: expect.toSatisfy((ms: number) => ms >= 19),
+          sentBefore: expect.toSatisfy((ms: number) => ms >= 0 && ms < 20_000),
+        });
+      });
+
+      test('reports progress, states and log lines, checked and masked by the worker', async () => {
+        const end = join(temporaryFolder(), 'end');
+        const report = app.task({
+          name: 'report',
+          isolate,
+          input: z.object({ end: z.string(), secret: z.string() }),
+          progress: z.object({ done: z.number().transform((done) => done * 10) }),
+          states: ['copying'],
+          sensitive: ['secret'],
+          run: notHere,
+        });
+        const result = await report.delay({ end, secret: 'tomato soup' });
+        expect(await reported(result)).toEqual({ done: 50 });
+        await vi.waitFor(async () => expect(await result.state()).toBe('copying'), { timeout: 10_000 });
+        writeFileSync(end, '');
+        expect(await result.get(soon)).toEqual([
+          'ValidationError',
+          'progress.done',
+          'InvalidOptionError',
+          'INVALID_OPTION',
+        ]);
+        expect(await result.logs()).toEqual([
+          expect.stringMatching(/^\S+Z warn key \*\*\* \{"part":1\}$/),
+          expect.stringMatching(/^\S+Z info halfway Error: not bad$/),
+        ]);
+      });
+
+      test('cannot report once its attempt is over', async () => {
+        const late = app.task({ name: 'late', isolate, run: notHere });
+        expect(await (await late.delay()).get(soon)).toBe('first');
+        const second = await late.delay();
+        expect(await second.get(soon)).toBe('JobStateError');
+      });
+
+      test('fails as its context says: declared, for another attempt, for good', async () => {
+        const retry = { attempts: 3, delay: 1, jitter: false } as const;
+        const failures = { soldOut: z.object({ left: z.number() }) };
+        const fail = app.task({ name: 'fail', isolate, retry, failures, run: notHere });
+        const again = app.task({ name: 'retry', isolate, retry: { attempts: 3, delay: '1h' }, run: notHere });
+        const hopeless = app.task({ name: 'hopeless', isolate, retry, run: notHere });
+        const failed = await fail.delay();
+        expect(await failed.outcome(soon)).toMatchObject({
+          ok: false,
+          failure: 'soldOut',
+          data: { left: 2 },
+        });
+        expect((await failed.info()).attempts).toBe(1);
+        expect(await (await again.delay()).get(soon)).toBe(3);
+        for (const [by, name, code] of [
+          ['reject', 'RejectedError', 'REJECTED'],
+          ['throw', 'Hopeless', 'UNRECOVERABLE'],
+        ] as const) {
+          const result = await hopeless.applyAsync(undefined, { headers: { by } });
+          expect((await failureOf(result)).cause).toMatchObject({ name, code });
+          expect((await result.info()).attempts).toBe(1);
+        }
+      });
+
+      test('fails with what its handler throws, with its stack and its causes', async () => {
+        const seen: unknown[] = [];
+        const thrower = app.task({
+          name: 'throw',
+          isolate,
+          hooks: { failure: (_ctx, error) => void seen.push(error) },
+          run: notHere,
+        });
+        const { cause } = await failureOf(await thrower.delay());
+        expect(cause).toBeInstanceOf(TypeError);
+        expect(cause).toMatchObject({
+          message: 'cannot read it',
+          stack: expect.stringContaining('tasks.mjs'),
+          cause: { message: 'no such file', code: 'ENOENT', path: '/a' },
+        });
+        const inner = (cause.cause as Error).cause as AggregateError;
+        expect(inner.errors).toMatchObject([
+          { name: 'Unreadable', message: 'a' },
+          { name: 'Unreadable', message: 'b' },
+        ]);
+        expect(seen).toMatchObject([{ name: 'TypeError', cause: { code: 'ENOENT' } }]);
+      });
+
+      test('is not ended by signals that reach the whole group of its worker', async () => {
+        const signals = app.task({ name: 'signals', isolate, run: notHere });
+        expect(await (await signals.delay()).get(soon)).toBe('alive');
+      });
     });
 
     test('fails when it gives what JSON or its process cannot carry', async () => {
@@ -316,13 +335,6 @@ onEveryEngine(
         message: expect.stringMatching(/\(exit code 1; .*: nobody caught me$/),
         cause: { name: 'RangeError', stack: expect.stringContaining('tasks.mjs') },
       });
-    });
-
-    test('is not ended by signals that reach the whole group of its worker', async () => {
-      const app = engine.app();
-      const signals = app.task({ name: 'signals', isolate, run: notHere });
-      await app.worker().start();
-      expect(await (await signals.delay()).get(soon)).toBe('alive');
     });
 
     test('of a module that cannot be loaded, or does not define it, names both', async () => {
