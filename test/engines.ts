@@ -15,6 +15,8 @@ import {
   createRedisBackend,
   Queue,
   type RedisQueueBackend,
+  Worker,
+  type WorkerOptions,
 } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, describe, inject } from 'vitest';
@@ -37,6 +39,8 @@ export interface Engine {
   newConnection(): Connection;
   /** BullMQ's own queue on the store of the last app, as a program without Umbel would use it. */
   bareQueue(name: string): Queue;
+  /** BullMQ's own worker of a queue of the last app, which takes jobs by `getNextJob` only. */
+  bareWorker(name: string, options?: Pick<WorkerOptions, 'lockDuration'>): Worker;
   /** What BullMQ's own classes connect with to the store of the last app. */
   connection(): { options: ConnectionOptions; factory: BackendFactory<RedisQueueBackend> };
 }
@@ -58,7 +62,7 @@ export function onEveryEngine(
   if (chosen.length === 0) describe.skip(`${title}: not in UMBEL_ENGINES`, () => suite({} as Engine));
   describe.each(chosen)(`on %s: ${title}`, (name) => {
     const apps: App[] = [];
-    const queues: Queue[] = [];
+    const bare: (Queue | Worker)[] = [];
     let last: AppOptions | undefined;
     const open = (options: AppOptions): App => {
       last = options;
@@ -67,7 +71,7 @@ export function onEveryEngine(
       return app;
     };
     afterEach(async () => {
-      await Promise.all(queues.splice(0).map((queue) => queue.close()));
+      await Promise.all(bare.splice(0).map((each) => each.close()));
       const names = new Set(apps.map((app) => app.name));
       await Promise.all(apps.splice(0).map((app) => app.close()));
       if (name === 'redis') await removeKeys(names);
@@ -87,8 +91,15 @@ export function onEveryEngine(
       bareQueue: (queueName) => {
         const { options, factory } = connectionOf(last);
         const queue = new Queue(queueName, { connection: options, prefix: `umbel:{${last?.name}}` }, factory);
-        queues.push(queue);
+        bare.push(queue);
         return queue;
+      },
+      bareWorker: (queueName, more) => {
+        const { options, factory } = connectionOf(last);
+        const shared = { connection: options, prefix: `umbel:{${last?.name}}`, autorun: false };
+        const worker = new Worker(queueName, null, { ...shared, ...more }, factory);
+        bare.push(worker);
+        return worker;
       },
       connection: () => connectionOf(last),
       sameApp: (options) => {

@@ -1,7 +1,7 @@
 /** What ends a wait, two at the same moment, in every pair: one of them wins, and every answer fits the outcome. */
 import { chain, waitFor } from '@umbel/canvas';
 import type { AsyncResult, SignalAnswer } from '@umbel/core';
-import { type Job, Worker } from 'bullmq';
+import type { Job } from 'bullmq';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
@@ -150,13 +150,7 @@ onEveryEngine('a wait whose first worker was lost after it had registered the wa
     const decided = app.signal({ name: 'decided', payload: z.object({ by: z.string() }) });
     const flow = chain(waitFor(decided, { key: { text: 'k' }, timeout: '1h', onTimeout: LATE }));
     const run = await flow.applyAsync(undefined, options);
-    const { options: connection, factory } = engine.connection();
-    const hand = new Worker(
-      'umbel',
-      null,
-      { connection, prefix: `umbel:{${app.name}}`, autorun: false },
-      factory,
-    );
+    const hand = engine.bareWorker('umbel');
     await hand.waitUntilReady();
     const job = (await hand.getNextJob('lost')) as Job;
     const now = Date.now();
@@ -164,12 +158,7 @@ onEveryEngine('a wait whose first worker was lost after it had registered the wa
       ...{ id: signalRecordId('decided', 'k'), signal: 'decided', key: 'k', job: job.id as string },
       ...{ since: now + endsInMs - 3_600_000, until: now + endsInMs, isRestart: false },
     });
-    return {
-      app,
-      decided,
-      run,
-      recover: () => job.moveToDelayed(Date.now(), 'lost').then(() => hand.close()),
-    };
+    return { app, decided, run, recover: () => job.moveToDelayed(Date.now(), 'lost') };
   }
 
   test('has timed out if a signal was told so', async () => {

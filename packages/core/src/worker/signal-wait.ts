@@ -59,58 +59,58 @@ export async function runSignalWait(
   const { wait, waiting, run = job.id, expires, revoked } = envelope;
   if (wait === undefined) throw new CorruptJobError(job.id, 'a wait without a signal');
   const isRestart = waiting !== undefined;
-  // A start whose worker was lost may have registered the wait without storing that in the data.
-  const mayHaveBegun = isRestart || job.starts > 1;
   const now = dependencies.runtime.clock.now();
   if (!isRestart && revoked !== undefined) throw revocation(envelope);
-  if (!mayHaveBegun && expires !== undefined && now >= expires) throw expired(wait);
+  if (!mayHaveBegun(job, isRestart) && expires !== undefined && now >= expires) throw expired(wait);
   const key = waiting?.key ?? keyOf(wait, previous, run);
   if (wait.into !== undefined) checkObject(wait, previous);
   const planned = waiting ?? plannedWait(wait, key, now, expires);
   const record = signalRecordId(wait.signal, key);
   const current = { job, wait, record, begun: planned, expiresAt: expires };
-  const resultOf = (state: WaitState, begun: BegunWait) =>
-    outcomeOf(dependencies, { ...current, begun }, envelope, previous, state);
+  let state: WaitState;
   if (isRestart && revoked !== undefined)
-    return resultOf(await endWait(dependencies.store, record, job.id, 'revoked'), planned);
-  if (isRestart && isDue(planned, now))
-    return resultOf(await endWait(dependencies.store, record, job.id, 'timeout'), planned);
-  const { state, begun } = await start(dependencies, current, isRestart, mayHaveBegun);
-  return resultOf(state, begun);
+    state = await endWait(dependencies.store, record, job.id, 'revoked');
+  else if (isRestart && isDue(planned, now))
+    state = await endWait(dependencies.store, record, job.id, 'timeout');
+  else state = await start(dependencies, current, isRestart);
+  const begun = registered(planned, state);
+  return outcomeOf(dependencies, { ...current, begun }, envelope, previous, state);
 }
 
-/** Registers the wait, unless it has a signal already. Returns its state and when it began. */
+/** Whether an earlier start of the job may have registered the wait, also one whose worker was lost before it stored that. */
+function mayHaveBegun(job: ActiveJob, isRestart: boolean): boolean {
+  return isRestart || job.starts > 1;
+}
+
+/** Registers the wait, unless it has a signal already. */
 async function start(
   dependencies: Dependencies,
   { job, wait, record, begun }: RunningWait,
   isRestart: boolean,
-  mayHaveBegun: boolean,
-): Promise<{ readonly state: WaitState; readonly begun: BegunWait }> {
+): Promise<WaitState> {
   const { store, signals } = dependencies;
   await signals.noteSchema(wait.signal);
   const { key, since, until } = begun;
   const state = await startWait(store, {
     ...{ id: record, signal: wait.signal, key, job: job.id, since },
     ...(until !== undefined && { until }),
-    isRestart: mayHaveBegun,
+    isRestart: mayHaveBegun(job, isRestart),
   });
-  if (isRestart || state.kind === 'other') return { state, begun };
-  const registered = registeredWait(begun, state);
+  if (isRestart || state.kind === 'other') return state;
   let isRevoked = false;
   // Whoever revokes the job marks it and then ends the wait that the data name. So either that command finds this wait, or
   // this one finds the mark.
   await job.change((data) => {
     isRevoked = data.revoked !== undefined;
-    return { waiting: registered };
+    return { waiting: registered(begun, state) };
   });
-  if (!isRevoked) return { state, begun: registered };
-  return { state: await endWait(store, record, job.id, 'revoked'), begun: registered };
+  return isRevoked ? endWait(store, record, job.id, 'revoked') : state;
 }
 
-/** Returns when the wait began and ends: an earlier start of the job may have registered it. */
-function registeredWait(planned: BegunWait, state: WaitState): BegunWait {
-  if (state.kind !== 'waiting' && state.kind !== 'ended') return planned;
-  const { since = planned.since, until } = state;
+/** Returns the wait with the times of its record, which an earlier start of the job may have written. */
+function registered(planned: BegunWait, state: WaitState): BegunWait {
+  if (!('since' in state) || state.since === undefined) return planned;
+  const { since, until } = state;
   return { key: planned.key, since, ...(until !== undefined && { until }) };
 }
 

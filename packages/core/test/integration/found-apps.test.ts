@@ -1,8 +1,7 @@
 /** Which apps a store holds, and what is told of workers that are gone. */
 import type { App } from '@umbel/core';
 import { coreOf } from '@umbel/core/internal';
-import { Worker } from 'bullmq';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type Engine, onEveryEngine } from '../../../../test/engines.js';
 
 onEveryEngine('an app', (engine) => {
@@ -70,10 +69,6 @@ onEveryEngine('an app', (engine) => {
 
 /** Takes one of the jobs, as a worker would that is killed then. */
 async function held(app: App, engine: Engine): Promise<void> {
-  const { options, factory } = engine.connection();
-  const prefix = `umbel:{${app.name}}`;
-  const worker = new Worker('default', null, { connection: options, prefix, autorun: false }, factory);
-  onTestFinished(() => worker.close(true));
-  await worker.getNextJob('token', { block: false });
+  await engine.bareWorker('default').getNextJob('token', { block: false });
   expect((await app.jobs.counts()).total.active).toBe(1);
 }

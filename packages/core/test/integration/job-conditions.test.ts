@@ -1,6 +1,5 @@
 /** Jobs that wait for a retry, that are late, and that are stuck: lists, counts and reasons. */
 import { InvalidOptionError } from '@umbel/core';
-import { Worker } from 'bullmq';
 import { expect, test, vi } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 
@@ -24,9 +23,7 @@ onEveryEngine('conditions of jobs', (engine) => {
     await vi.waitFor(async () => expect(await retried.state()).toBe('delayed'), 20_000);
     // A program takes a job, and hangs: nobody renews the lock.
     const stuck = await held.delay();
-    const { options, factory } = engine.connection();
-    const connection = { connection: options, prefix: `umbel:{${app.name}}` };
-    const hand = new Worker('held', null, { ...connection, autorun: false, lockDuration: 1 }, factory);
+    const hand = engine.bareWorker('held', { lockDuration: 1 });
     await hand.waitUntilReady();
     expect((await hand.getNextJob('nobody'))?.id).toBe(stuck.id);
 

@@ -1,5 +1,4 @@
 /** What Umbel asks of a store beyond BullMQ's contract. */
-import { Queue, Worker } from 'bullmq';
 import { expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
 import type { Envelope } from '../../src/job/envelope.js';
@@ -8,44 +7,38 @@ import { type Primitives, primitivesOf } from '../../src/store/primitives/jobs.j
 
 onEveryEngine('a lock', (engine) => {
   async function claimed() {
-    const app = engine.app();
-    const { options, factory } = engine.connection();
-    const shared = { connection: options, prefix: `umbel:{${app.name}}` };
-    const queue = new Queue('locks', shared, factory);
-    const hand = new Worker('locks', null, { ...shared, autorun: false, lockDuration: 30_000 }, factory);
+    engine.app();
+    const queue = engine.bareQueue('locks');
+    const hand = engine.bareWorker('locks', { lockDuration: 30_000 });
     await hand.waitUntilReady();
     await queue.add('job', {}, { jobId: 'a' });
     const job = await hand.getNextJob('mine');
     const primitives = primitivesOf(hand.backend) as Primitives;
-    const close = () => Promise.all([queue.close(), hand.close()]);
-    return { queue, hand, job, primitives, close };
+    return { queue, hand, job, primitives };
   }
 
   test('of an active job is taken by the token that has it, and by no other', async () => {
-    const { primitives, close } = await claimed();
+    const { primitives } = await claimed();
     expect(await primitives.takeLock('a', 'mine', 1, 1000)).toBe(true);
     expect(await primitives.takeLock('a', 'yours', 1, 1000)).toBe(false);
-    await close();
   });
 
   test('that has run out is taken again, unless the job was started again', async () => {
-    const { hand, primitives, close } = await claimed();
+    const { hand, primitives } = await claimed();
     await hand.backend.extendLock('a', 'mine', 1);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await primitives.takeLock('a', 'mine', 2, 1000)).toBe(false);
     expect(await primitives.takeLock('a', 'mine', 1, 1000)).toBe(true);
     expect(await hand.backend.extendLock('a', 'mine', 1000)).toBe(1);
-    await close();
   });
 
   test('of a job that is not active is not taken, and none is left behind', async () => {
-    const { job, queue, primitives, close } = await claimed();
+    const { job, queue, primitives } = await claimed();
     await job?.moveToCompleted(1, 'mine', false);
     expect(await primitives.takeLock('a', 'mine', 1, 30_000)).toBe(false);
     expect(await primitives.takeLock('b', 'mine', 1, 30_000)).toBe(false);
     await queue.remove('a'); // which a lock would forbid
     expect(await queue.getJobState('a')).toBe('unknown');
-    await close();
   });
 });
 
@@ -90,11 +83,9 @@ onEveryEngine('the data of a job', (engine) => {
   });
 
   test('is replaced by a worker only while the job has not ended and was not started again', async () => {
-    const app = engine.app();
-    const { options, factory } = engine.connection();
-    const shared = { connection: options, prefix: `umbel:{${app.name}}` };
+    engine.app();
     const queue = engine.bareQueue('held');
-    const hand = new Worker('held', null, { ...shared, autorun: false, lockDuration: 30_000 }, factory);
+    const hand = engine.bareWorker('held', { lockDuration: 30_000 });
     await hand.waitUntilReady();
     const backend = hand.backend;
     const { replaceData } = primitivesOf(backend) as Primitives;
@@ -111,6 +102,5 @@ onEveryEngine('the data of a job', (engine) => {
     expect(await replace(2, 4, 1)).toBe(false);
     await expect(note(1)).rejects.toMatchObject({ code: 'LOCK_LOST' });
     expect((await queue.getJob('a'))?.data).toEqual({ umbel: 2, revoked: 3 });
-    await hand.close();
   });
 });

@@ -39,12 +39,7 @@ export type WaitState =
   /** The stored payload, and when the signal was sent. */
   | { readonly kind: 'signalled'; readonly payload: string; readonly at: number }
   /** Without `since` if there is no record. */
-  | {
-      readonly kind: 'ended';
-      readonly reason: WaitEnd;
-      readonly since?: number;
-      readonly until?: number;
-    }
+  | { readonly kind: 'ended'; readonly reason: WaitEnd; readonly since?: number; readonly until?: number }
   /** Another job waits for the same signal and key. */
   | { readonly kind: 'other'; readonly job: string };
 
