@@ -1,7 +1,11 @@
 /** Commands of the same moment, which a store may run as one: each has its own effect and its own error. */
+import { randomUUID } from 'node:crypto';
+import { createApp } from '@umbel/core';
 import { FlowProducer, type Job, Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
 import { afterEach, expect, test } from 'vitest';
 import { onEveryEngine } from '../../../../test/engines.js';
+import { startRedis } from '../../../../test/support/redis-server.js';
 import { batchesCommands } from '../../src/store/engine/redis/batching/batched-backend.js';
 
 onEveryEngine('commands of the same moment', (engine) => {
@@ -26,7 +30,7 @@ onEveryEngine('commands of the same moment', (engine) => {
     opened.push(queue, flows, hand);
     await Promise.all([queue.waitUntilReady(), hand.waitUntilReady()]);
     const claim = async (count: number) => {
-      const tokens = Array.from({ length: count }, (_, index) => `token-${index}`);
+      const tokens = Array.from({ length: count }, (_, index) => `${randomUUID()}:${index}`);
       const claimed = await Promise.all(tokens.map((token) => hand.getNextJob(token)));
       return claimed.filter((job) => job !== undefined) as Job[];
     };
@@ -174,4 +178,38 @@ onEveryEngine('commands of the same moment', (engine) => {
       'too',
     ]);
   });
+});
+
+test('on Redis, they do once what is the same for all of them', async () => {
+  const redis = await startRedis();
+  const app = createApp({
+    name: 'once',
+    connection: redis.url,
+    logger: { info() {}, warn() {}, error() {} },
+  });
+  const client = new Redis(redis.url);
+  const calls = async () => {
+    const stats = await client.info('commandstats');
+    return (name: string) => Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
+  };
+  try {
+    const task = app.task({ name: 'task', run: async () => {} });
+    await (await task.delay()).state();
+    await client.config('RESETSTAT');
+    const results = await Promise.all(Array.from({ length: 256 }, () => task.delay()));
+    const sent = await calls();
+    expect(sent('hmset')).toBe(256); // a record for each job
+    for (const name of ['hget', 'hmget', 'zadd']) expect(sent(name)).toBeLessThanOrEqual(20);
+    await client.config('RESETSTAT');
+    await app.worker({ concurrency: 64 }).start();
+    await Promise.all(results.map((result) => result.get()));
+    const run = await calls();
+    expect(run('zadd')).toBeGreaterThanOrEqual(257); // of completed jobs
+    expect(run('zadd')).toBeLessThan(257 + 128);
+    for (const name of ['xtrim', 'zrangebyscore']) expect(run(name)).toBeLessThan(128);
+  } finally {
+    await app.close();
+    client.disconnect();
+    await redis.stop();
+  }
 });

@@ -9,6 +9,7 @@ import {
   encodeCalls,
   type ScriptCall,
 } from '../../src/store/engine/redis/batching/encode-calls.js';
+import { oncePerBatch } from '../../src/store/engine/redis/batching/once-per-batch.js';
 import {
   batchScript,
   type ScriptText,
@@ -94,6 +95,29 @@ describe('the text of a script', () => {
   test('keeps its flags in a batch', () => {
     const lua = batchScript([{ command: 'a', lua: `#!lua flags=allow-cross-slot-keys\n${SIMPLE}` }]);
     expect(lua).toMatch(/^#!lua flags=allow-cross-slot-keys\nlocal commands/);
+  });
+});
+
+describe('work that the scripts of the installed BullMQ repeat is done once in a batch', () => {
+  const adds = ['maxEventsOf', 'unpackedOptions', 'encodedOptions', 'textOf'];
+  const claims = ['limitsOf', 'setMarker', 'dueJobsOf', 'unpackedOptions'];
+  test.each([
+    ['addDelayedJob', adds],
+    ['addParentJob', adds],
+    ['addPrioritizedJob', [...adds, 'limitsOf', 'setMarker']],
+    ['addStandardJob', [...adds, 'limitsOf', 'setMarker']],
+    ['moveToActive', claims],
+    ['moveToDelayed', [...claims, 'maxEventsOf']],
+    ['moveToFinished', [...claims, 'maxEventsOf', 'trimEventsOf']],
+    ['releaseParentIfNoPendingDependencies', ['limitsOf', 'setMarker']],
+    ['retryJob', ['limitsOf', 'setMarker', 'maxEventsOf']],
+  ])('by %s', (name, expected) => {
+    const parts = scriptPartsOf(installed.get(name)?.lua ?? '');
+    const lua = oncePerBatch(`${parts?.functions}\n${parts?.body}`);
+    for (const name of expected) expect(lua).toContain(`${name}(`);
+    const repeated =
+      /"HM?GET", \w*[mM]etaKey, "(opts|paused)|"ZADD", \w+, 0, "0"|"XTRIM"|"ZRANGEBYSCORE", delayedKey|opts = cmsgpack|"HINCRBY", \w+, "\w+", 1/;
+    expect(lua).not.toMatch(repeated);
   });
 });
 

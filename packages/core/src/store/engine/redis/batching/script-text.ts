@@ -4,6 +4,7 @@
  * the whole batch. If a text does not have the expected shape, its calls are not batched.
  */
 import { NOTE_CALLS } from '../tags.js';
+import { ONCE_PER_BATCH, oncePerBatch } from './once-per-batch.js';
 
 /** A script as ioredis stores it. */
 export interface ScriptText {
@@ -242,11 +243,11 @@ adds[#commands + 1] = ${addsCalls(command)}
 commits[#commands + 1] = ${command === COMMIT}
 commands[#commands + 1] = (function()
 ${SHARED}
-${parts.functions}
+${oncePerBatch(parts.functions)}
 return function(KEYS, ARGV)
-${parts.body}
+${oncePerBatch(parts.body)}
 end
 end)()`);
   }
-  return `${flags}local commands, markers, adds, commits = {}, {}, {}, {}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
+  return `${flags}local commands, markers, adds, commits = {}, {}, {}, {}\n${ONCE_PER_BATCH}\n${NOTE_CALLS}\n${texts.join('\n')}\n${READ_RESULTS}${ERROR_OF}${RUN_CALLS}`;
 }
