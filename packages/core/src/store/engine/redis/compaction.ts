@@ -13,7 +13,8 @@ const SHRUNK_AT_ONCE = 50;
 
 // BullMQ stores the parent of a job twice: as a key, and with the effects of a failure, which a completed job does not need.
 // The latter is nearly always too long for the compact form of a hash, which takes about a third of the memory. Redis never
-// returns to that form, so the record is written anew. The first write changes nothing: a full Redis refuses it.
+// returns to that form, so the record is written anew. The first write of a command changes nothing: a full Redis refuses it, and
+// after a first write it refuses no other one of the command.
 const COMPACT_JOBS: Script = {
   name: 'umbel:compactJobs',
   numberOfKeys: 1,
@@ -30,19 +31,30 @@ local function isLong(key, field)
   local length = redis.pcall('HSTRLEN', key, field)
   return type(length) ~= 'number' or length > ${COMPACT_BYTES}
 end
+local isAccepted = false
 local function compact(key)
-  local job = redis.call('HMGET', key, 'parent', 'finishedOn', 'failedReason')
-  if not job[1] or #job[1] <= ${COMPACT_BYTES} or not job[2] or job[3] then return end
-  redis.call('HSET', key, 'finishedOn', job[2])
-  local fields, isShort = {}, not isLong(key, 'data') and not isLong(key, 'returnvalue')
-  local record = isShort and redis.call('HGETALL', key) or {}
-  for index = 1, #record, 2 do
-    local field, value = record[index], record[index + 1]
-    if field ~= 'parent' then
-      isShort = isShort and #value <= ${COMPACT_BYTES}
-      fields[#fields + 1], fields[#fields + 2] = field, value
+  local fields, parent, finishedOn, hasFailed = {}, nil, nil, false
+  local isShort = not isLong(key, 'data') and not isLong(key, 'returnvalue')
+  if isShort then
+    local record = redis.call('HGETALL', key)
+    for index = 1, #record, 2 do
+      local field, value = record[index], record[index + 1]
+      if field == 'parent' then
+        parent = value
+      else
+        if field == 'finishedOn' then finishedOn = value end
+        hasFailed = hasFailed or field == 'failedReason'
+        isShort = isShort and #value <= ${COMPACT_BYTES}
+        fields[#fields + 1], fields[#fields + 2] = field, value
+      end
     end
+  else
+    local job = redis.call('HMGET', key, 'parent', 'finishedOn', 'failedReason')
+    parent, finishedOn, hasFailed = job[1], job[2], job[3] ~= false
   end
+  if not parent or #parent <= ${COMPACT_BYTES} or not finishedOn or hasFailed then return end
+  if not isAccepted then redis.call('HSET', key, 'finishedOn', finishedOn) end
+  isAccepted = true
   if not isShort then return redis.call('HDEL', key, 'parent') end
   redis.call('DEL', key)
   redis.call('HSET', key, unpack(fields))
