@@ -13,7 +13,7 @@ import { openStore } from '../../../core/test/support/open-store.js';
 const soon = { timeout: '4m' } as const;
 const PATIENCE_MS = 300_000;
 /** A chain that runs: each step costs the engines half a millisecond or more. */
-const LENGTH = sized(500, 10_000);
+const LENGTH = sized(300, 10_000);
 
 /** Counts to as many as it has steps. */
 function counter(app: App, length: number) {
@@ -41,7 +41,7 @@ onEveryEngine('a long chain', (engine) => {
   });
 
   test('is drawn, counted and revoked as a short one is', { timeout: PATIENCE_MS }, async () => {
-    const steps = sized(engine.name === 'memory' ? 3000 : 500, 10_000);
+    const steps = sized(engine.name === 'memory' ? 2000 : 300, 10_000);
     const app = engine.app();
     const { long, ran } = counter(app, steps);
     expect(long.graph().nodes).toHaveLength(steps);
@@ -55,7 +55,7 @@ onEveryEngine('a long chain', (engine) => {
   });
 
   test('is counted, drawn, collected and forgotten at any length', { timeout: PATIENCE_MS }, async () => {
-    const length = engine.name === 'memory' ? sized(3000, 10_000) : sized(500, 2000);
+    const length = engine.name === 'memory' ? sized(2000, 10_000) : sized(300, 2000);
     const app = engine.app({ sendTimeout: '60s' });
     const { long } = counter(app, length);
     await app.worker().start();

@@ -10,7 +10,7 @@ import { sized } from '../../../../test/support/length.js';
 
 const program = fileURLToPath(new URL('./closing-program.mjs', import.meta.url));
 /** At how many of its steps something is closed, at most. */
-const PLACES = sized(25, 80);
+const PLACES = sized(15, 80);
 
 interface Found {
   /** Of steps. */

@@ -3,7 +3,7 @@
  * times that `Intl` writes. It shares no code with the product.
  */
 const MINUTE = 60_000;
-const DAY = 86_400_000;
+const WEEK = 7 * 86_400_000;
 
 /** A time on a clock. */
 interface ClockTime {
@@ -60,20 +60,23 @@ export function clockOf(tz: string): (moment: number) => number {
   return (moment) => Date.parse(`${format.format(moment).replace(' ', 'T')}Z`);
 }
 
-/** The moments at which the clocks shift between two moments. */
+/** The moments at which the clocks shift between two moments. From 2025 to 2027, no clock shifts twice within a week. */
 export function shiftsOf(tz: string, from: number, to: number): number[] {
   const clock = clockOf(tz);
   const ahead = (moment: number) => clock(moment) - moment;
   const shifts: number[] = [];
-  for (let start = from; start < to; start += DAY) {
-    let [before, after] = [start, start + DAY];
-    if (ahead(before) === ahead(after)) continue;
+  let atStart = ahead(from);
+  for (let start = from; start < to; start += WEEK) {
+    let [before, after] = [start, Math.min(start + WEEK, to)];
+    const atEnd = ahead(after);
+    if (atEnd === atStart) continue;
     while (after - before > MINUTE) {
       const middle = before + Math.round((after - before) / 2 / MINUTE) * MINUTE;
-      if (ahead(middle) === ahead(start)) before = middle;
+      if (ahead(middle) === atStart) before = middle;
       else after = middle;
     }
     shifts.push(after);
+    atStart = atEnd;
   }
   return shifts;
 }

@@ -136,10 +136,9 @@ class WorkerSupervisor implements AppWorker, Stoppable {
     const { shutdownTimeoutMs } = this.#options;
     const wait = describeWait(this.active.length, shutdownTimeoutMs);
     this.#dependencies.info(`${signal}: worker ${this.name} takes no more jobs in any process${wait}`);
-    const ended = this.#end('signal', 'signal', shutdownTimeoutMs);
-    // Other listeners of the program in the child processes need the signal too.
+    // Other listeners of the program in the child processes need the signal too, before an idle process has closed and exited.
     for (const slot of this.#slots) slot.forward(signal);
-    await ended;
+    await this.#end('signal', 'signal', shutdownTimeoutMs);
     await this.#dependencies.disconnectApp();
   }
 
