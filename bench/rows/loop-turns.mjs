@@ -5,15 +5,12 @@ import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { bytesOf, scriptsOf } from '../run/redis-cost.mjs';
 import { startRedis } from '../run/redis-server.mjs';
-import { summary } from '../run/statistics.mjs';
 
 const MOST_SCRIPTS = 12;
 /** Of the last turns, in proportion to the first ones. */
 const MOST_GROWTH = 1.1;
 /** More memory at the end than near the begin: the store keeps the last five turns, whose numbers get longer. */
 const MOST_BYTES = 1000;
-/** Turns before each mark in which memory is measured. */
-const MEASURED = 20;
 
 export const row = {
   title: 'a long loop, turn by turn',
@@ -25,15 +22,12 @@ export const row = {
     const app = createApp({ name: 'turns', connection: server.url });
     const marks = [count / 10, count / 5, (count / 10) * 9, count];
     const seen = [];
-    /** Memory in the turns before each mark: a job that has just ended is stored in full for a moment. */
-    const bytes = marks.map(() => []);
     const next = app.task({
       name: 'next',
       input: z.object({ n: z.number() }),
       run: async ({ n }) => {
-        const mark = marks.findIndex((at) => at - MEASURED < n + 1 && n + 1 <= at);
-        if (mark >= 0) bytes[mark].push(await bytesOf(redis));
-        if (marks.includes(n + 1)) seen.push({ scripts: await scriptsOf(redis), at: performance.now() });
+        if (marks.includes(n + 1))
+          seen.push({ scripts: await scriptsOf(redis), bytes: await bytesOf(redis), at: performance.now() });
         return { n: n + 1 };
       },
     });
@@ -49,7 +43,7 @@ export const row = {
         last: (end.scripts - late.scripts) / turns,
         firstMs: (afterEarly.at - early.at) / turns,
         lastMs: (end.at - late.at) / turns,
-        bytes: summary(bytes[3]).median - summary(bytes[0]).median,
+        bytes: end.bytes - early.bytes,
       };
     } finally {
       await app.close();
