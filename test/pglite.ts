@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
+import { QUICK_WASM } from './support/quick-wasm.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -26,9 +27,8 @@ export default async function setup(project: TestProject): Promise<(() => void) 
     const { PGlite } = await import('@electric-sql/pglite');
     await (await PGlite.create(process.argv[1])).close();
   `;
-  await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program, join(folder, 'new')], {
-    cwd: join(import.meta.dirname, '../packages/core'),
-  });
+  const args = [...QUICK_WASM, '--input-type=module', '-e', program, join(folder, 'new')];
+  await promisify(execFile)(process.execPath, args, { cwd: join(import.meta.dirname, '../packages/core') });
   project.provide('pgliteFolder', folder);
   return () => rmSync(folder, { recursive: true, force: true });
 }

@@ -1,8 +1,11 @@
 /**
- * A setup file of every project: what a test waits for may be late on a busy machine. Waits end by the event that they
+ * A setup file of every project. What a test waits for may be late on a busy machine. Waits end by the event that they
  * wait for. Their limits are only there for tests that would hang, so that none is short.
  */
 import { vi } from 'vitest';
+import { compilesQuickly } from './quick-wasm.js';
+
+compilesQuickly();
 
 /** Shorter than the limit of a test, so that the message of the wait is seen. */
 const LONGEST_MS = 50_000;

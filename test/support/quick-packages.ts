@@ -21,6 +21,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { inject } from 'vitest';
 import type { TestProject } from 'vitest/node';
+import { QUICK_WASM } from './quick-wasm.js';
 import { root } from './snippets.js';
 
 declare module 'vitest' {
@@ -74,7 +75,9 @@ export default async function setup(project: TestProject): Promise<() => void> {
 const LOADER = `const { existsSync, readFileSync, writeFileSync } = require('node:fs');
 const { createRequire } = require('node:module');
 const { dirname } = require('node:path');
+const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
+for (const flag of ${JSON.stringify(QUICK_WASM)}) setFlagsFromString(flag);
 const loaded = new Map();
 module.exports = function load(filename) {
   if (loaded.has(filename)) return loaded.get(filename).exports;
