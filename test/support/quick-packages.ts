@@ -116,7 +116,8 @@ process.exit();
 `,
   );
   const args = [program, ...(redisUrl === undefined ? [] : [redisUrl])];
-  execFileSync(process.execPath, args, { env: { ...process.env, UMBEL_KEEP_COMPILED: '1' } });
+  const env = { ...process.env, UMBEL_KEEP_COMPILED: '1' };
+  execFileSync(process.execPath, args, { env, timeout: 60_000 });
 }
 
 /** A copy of one of our packages: the same files of types, and its modules in few files. */
