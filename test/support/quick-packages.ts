@@ -1,7 +1,8 @@
 /**
  * The packages as they were built, with the files of each put together by a bundler, and those of BullMQ, ioredis and Zod too,
- * beside their compiled code: a process loads them in a quarter of the time. Programs that tests start are run beside them, where it does not matter how the
- * packages lie on the disk. (Where that matters, as for isolated tasks, tests start what was built, or the tarballs.)
+ * beside their compiled code: a process loads them in a quarter of the time. Tests start programs beside them where it does not
+ * matter how the packages lie on the disk. (Where that matters, as for isolated tasks, tests start what was built, or the
+ * tarballs.)
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -38,11 +39,11 @@ const OWN = {
   '@umbel/dashboard': 'dashboard',
   umbel: 'cli',
 };
-/** What takes long to load. */
+/** Packages of others that take long to load. */
 const OTHERS = ['bullmq', 'cron-parser', 'ioredis', 'zod'];
-/** What is put into the files of our packages: it is small. */
+/** Small packages, which are put into the files of ours. */
 const INLINED = ['ms', 'ts-pattern'];
-/** All that a program of a package imports, as it awaits at its top level. */
+/** The only import of a program of a package: a program awaits at its top level, which a bundle to be required cannot. */
 const PROGRAM = 'dist/program.js';
 
 /** For `globalSetup`. */
@@ -203,7 +204,7 @@ interface Entry {
   readonly entry: string;
   /** Its file or the name of its package. */
   readonly module: string;
-  /** What it exports. */
+  /** The names of its exports. */
   readonly names: readonly string[];
 }
 

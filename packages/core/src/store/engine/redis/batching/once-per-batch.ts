@@ -32,7 +32,7 @@ export function oncePerBatch(lua: string): string {
 /**
  * The functions that `REPLACED` names, for the start of a batch. Each remembers its result by key or by value.
  *
- * - `dueJobsOf`: jobs that become due while a batch runs are found by the next command, as BullMQ's limit of 1,000 does.
+ * - `dueJobsOf`: the next command finds jobs that become due while a batch runs, and those beyond BullMQ's limit of 1,000.
  * - `unpackedOptions`: options of commits differ only in the token, which comes first: it is replaced in the unpacked options,
  *   as calls run one after the other. A token of 32 or more characters has the head `\217` and its length in MessagePack.
  */
