@@ -97,15 +97,16 @@ if (process.env.UMBEL_KEEP_COMPILED) process.on('exit', () => {
 `;
 
 /** Runs a program that uses much of the packages, and keeps what it has compiled. */
-function keepCompiled(folder: string, redisUrl: string | undefined): void {
+function keepCompiled(folder: string, redisUrl: string): void {
   const program = join(folder, 'compile.js');
   writeFileSync(
     program,
     `import { chain, group } from '@umbel/canvas';
 import { createApp } from '@umbel/core';
-import { memory } from '@umbel/testing';
+import { Redis } from 'ioredis';
 import { z } from 'zod';
-const app = createApp({ name: 'compile', connection: process.argv[2] ?? memory(), logger: { info() {}, warn() {}, error() {} } });
+const [connection] = process.argv.slice(2);
+const app = createApp({ name: 'compile-' + process.pid, connection, logger: { info() {}, warn() {}, error() {} } });
 const add = app.task({ name: 'add', input: z.object({ n: z.number() }), run: ({ n }) => ({ n: n + 1 }) });
 const sum = app.task({ name: 'sum', input: z.array(z.object({ n: z.number() })), run: (all) => all.length });
 const fail = app.task({ name: 'fail', retry: { attempts: 2, delay: 1 }, run: () => { throw new Error('expected'); } });
@@ -113,12 +114,13 @@ await app.worker({ handleSignals: false }).start();
 await (await chain(add, group([add, add]), sum).delay({ n: 1 })).get();
 await (await fail.delay()).get().catch(() => {});
 await app.close();
+const redis = new Redis(connection);
+await redis.unlink(await redis.keys('umbel:{' + app.name + '}:*'));
 process.exit();
 `,
   );
-  const args = [program, ...(redisUrl === undefined ? [] : [redisUrl])];
   const env = { ...process.env, UMBEL_KEEP_COMPILED: '1' };
-  execFileSync(process.execPath, args, { env, timeout: 60_000 });
+  execFileSync(process.execPath, [program, redisUrl], { env, timeout: 60_000 });
 }
 
 /** A copy of one of our packages: the same files of types, and its modules in few files. */

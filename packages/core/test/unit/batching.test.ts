@@ -9,7 +9,6 @@ import {
   encodeCalls,
   type ScriptCall,
 } from '../../src/store/engine/redis/batching/encode-calls.js';
-import { oncePerBatch } from '../../src/store/engine/redis/batching/once-per-batch.js';
 import {
   batchScript,
   type ScriptText,
@@ -113,7 +112,7 @@ describe('work that the scripts of the installed BullMQ repeat is done once in a
     ['retryJob', ['limitsOf', 'setMarker', 'maxEventsOf']],
   ])('by %s', (name, expected) => {
     const parts = scriptPartsOf(installed.get(name)?.lua ?? '');
-    const lua = oncePerBatch(`${parts?.functions}\n${parts?.body}`);
+    const lua = `${parts?.functions}\n${parts?.body}`;
     for (const name of expected) expect(lua).toContain(`${name}(`);
     const repeated =
       /"HM?GET", \w*[mM]etaKey, "(opts|paused)|"ZADD", \w+, 0, "0"|"XTRIM"|"ZRANGEBYSCORE", delayedKey|opts = cmsgpack|"HINCRBY", \w+, "\w+", 1/;

@@ -18,7 +18,7 @@ export interface NamedScript {
   readonly lua: string;
 }
 
-/** Parts of the text of a script. */
+/** Parts of the text of a script, with the functions of `ONCE_PER_BATCH`. */
 interface ScriptParts {
   /** First line with the flags of the script, or empty. */
   readonly flags: string;
@@ -68,7 +68,7 @@ function readParts(lua: string): ScriptParts | undefined {
   // A statement between the functions could use one that is declared later; so could a function use a variable.
   const own = new Set(['KEYS', 'ARGV', ...body.flatMap(variablesOf)]);
   if (functions.some((declared) => usesAny(declared, own))) return undefined;
-  return { flags, functions: functions.join('\n'), body: body.join('\n') };
+  return { flags, functions: oncePerBatch(functions.join('\n')), body: oncePerBatch(body.join('\n')) };
 }
 
 /** Returns the text without its comments; undefined if one may be inside of a string. */
@@ -243,9 +243,9 @@ adds[#commands + 1] = ${addsCalls(command)}
 commits[#commands + 1] = ${command === COMMIT}
 commands[#commands + 1] = (function()
 ${SHARED}
-${oncePerBatch(parts.functions)}
+${parts.functions}
 return function(KEYS, ARGV)
-${oncePerBatch(parts.body)}
+${parts.body}
 end
 end)()`);
   }
