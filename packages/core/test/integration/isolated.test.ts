@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
   type App,
   type AsyncResult,
@@ -18,10 +18,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { z } from 'zod';
 import { onEveryEngine } from '../../../../test/engines.js';
 import { sized } from '../../../../test/support/length.js';
+import { quickly } from '../../../../test/support/quick-packages.js';
 
 const soon = { timeout: '50s' } as const;
 const soonMs = { timeout: 20_000 };
-const fixture = (name: string) => new URL(`./isolated/${name}`, import.meta.url);
+const folder = fileURLToPath(new URL('./isolated', import.meta.url));
+/** A module of tasks. */
+const fixture = (name: string) => new URL(name, pathToFileURL(`${quickly(folder)}/`));
 const isolate = fixture('tasks.mjs');
 
 /** The handlers that are to run are in the fixture. */
@@ -67,7 +70,7 @@ function temporaryFolder(): string {
 
 /** Starts a process that prints the id of its child; gives both. */
 async function parentOf(program: string): Promise<{ parent: ChildProcess; pid: number }> {
-  const parent = spawn(process.execPath, [fileURLToPath(fixture(program))], {
+  const parent = spawn(process.execPath, [join(folder, program)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void parent.kill('SIGKILL'));
