@@ -63,6 +63,9 @@ const WAITING = {
   hookTimeout: 120_000,
 };
 
+/** Of tests that use the packages as they are published. */
+const PACKED = { ...WAITING, globalSetup: [...WAITING.globalSetup, source('./test/support/packed.ts')] };
+
 const inFolders = (folders: string[]) => folders.map((folder) => `${folder}/**/*.test.ts`);
 
 export default defineConfig({
@@ -87,8 +90,8 @@ export default defineConfig({
         ]),
         { ...WAITING, exclude: [...LONG, ...PUBLISHED] },
       ),
-      project('published', [...PUBLISHED], WAITING),
-      project('long', IS_LONG ? [...LONG, ...SIZED] : [...LONG], WAITING),
+      project('published', [...PUBLISHED], PACKED),
+      project('long', IS_LONG ? [...LONG, ...SIZED] : [...LONG], PACKED),
       {
         test: {
           name: 'types',

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
-import { packInto } from '../support/packed.js';
+import { packedFiles } from '../support/packed.js';
 import { freePort } from '../support/redis-server.js';
 
 const VERSIONS = ['next@16.4.6', 'react@19.3.1', 'react-dom@19.3.1', 'zod@4.6.7'];
@@ -79,7 +79,7 @@ beforeAll(async () => {
     const { status, stdout, stderr } = spawnSync(program, args, { cwd: folder, env, encoding: 'utf8' });
     if (status !== 0) throw new Error(`${program} ${args[0]} ended with ${status}:\n${stdout}${stderr}`);
   };
-  const core = packInto(folder).get('@umbel/core') ?? '';
+  const core = packedFiles().get('@umbel/core') ?? '';
   run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...VERSIONS, core]);
   const next = join(folder, 'node_modules/next/dist/bin/next');
   run(process.execPath, [next, 'build']);

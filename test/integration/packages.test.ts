@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { packInto } from '../support/packed.js';
+import { packedFiles } from '../support/packed.js';
 import { root } from '../support/snippets.js';
 
 /** What a project has besides, in the versions of this repository. */
@@ -52,19 +52,18 @@ describe('the packages, installed in an empty folder', () => {
     run(
       process.execPath,
       ...['node_modules/typescript/bin/tsc', '--ignoreConfig', '--strict', '--target', 'es2023'],
-      ...['--types', 'node', '--skipLibCheck', '--outDir', 'out', ...args],
+      ...['--types', 'node', '--skipLibCheck', '--checkers', '1', '--outDir', 'out', ...args],
     );
 
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'umbel-packed-'));
-    const files = packInto(folder).values();
     const { devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
       devDependencies: Record<string, string>;
     };
     const dependencies = Object.fromEntries(OTHERS.map((name) => [name, devDependencies[name]]));
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
     const options = ['--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline', '--silent'];
-    const { status } = run('npm', 'install', ...options, ...files);
+    const { status } = run('npm', 'install', ...options, ...packedFiles().values());
     expect(status).toBe(0);
   }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { blocks, readme } from '../support/example.js';
 import { describeOnPostgres } from '../support/on-postgres.js';
-import { packInto } from '../support/packed.js';
+import { packedFiles } from '../support/packed.js';
 import { root } from '../support/snippets.js';
 
 const SOURCE = join(root, 'examples/transactions/prisma');
@@ -26,7 +26,7 @@ describeOnPostgres('the example with Prisma', ({ server }) => {
       };
       return spawnSync(program, args, { cwd: folder, env, encoding: 'utf8', timeout: 120_000 });
     };
-    const packed = packInto(folder);
+    const packed = packedFiles();
     const tarballs = ['@umbel/core', '@umbel/canvas'].map((name) => packed.get(name) ?? '');
     const installed = run(
       'npm',

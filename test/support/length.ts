@@ -40,6 +40,7 @@ export const LONG: readonly string[] = [
  */
 export const PUBLISHED: readonly string[] = [
   'packages/cli/test/integration/packed.test.ts',
+  'packages/core/test/security/published-packages.test.ts',
   'test/integration/bundles.test.ts',
   'test/integration/docs.test.ts',
   'test/integration/guides.test.ts',

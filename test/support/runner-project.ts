@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { packInto } from './packed.js';
+import { packedFiles } from './packed.js';
 import { root } from './snippets.js';
 
 /** How a run has ended. */
@@ -23,7 +23,7 @@ export class RunnerProject {
       if (name.startsWith('.') || name === '@umbel' || name === 'umbel') continue;
       symlinkSync(join(root, 'node_modules', name), join(modules, name));
     }
-    for (const [name, file] of packInto(this.folder)) {
+    for (const [name, file] of packedFiles()) {
       if (!name.startsWith('@umbel/')) continue;
       mkdirSync(join(modules, name));
       const { status } = spawnSync('tar', ['-xzf', file, '--strip-components=1', '-C', join(modules, name)]);

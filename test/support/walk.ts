@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { packInto } from './packed.js';
+import { packedFiles } from './packed.js';
 import { type RedisServer, startRedis } from './redis-server.js';
 import { root } from './snippets.js';
 
@@ -49,7 +49,7 @@ export class Walk {
     this.#folder = join(folder, 'empty');
     mkdirSync(this.#folder);
     this.#cwd = this.#folder;
-    this.#packages = packInto(folder);
+    this.#packages = packedFiles();
     this.#redis = redis;
     const { UMBEL_URL: _, VITEST: __, NODE_ENV: ___, ...env } = process.env as Record<string, string>;
     const ofNpm = { npm_config_audit: 'false', npm_config_fund: 'false', npm_config_prefer_offline: 'true' };

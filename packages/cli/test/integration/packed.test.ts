@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
-import { packInto } from '../../../../test/support/packed.js';
+import { packedFiles } from '../../../../test/support/packed.js';
 
 const OPTIONS = { encoding: 'utf8', timeout: 280_000 } as const;
 
@@ -15,7 +15,7 @@ describe('the packed packages, in an empty folder', { timeout: 300_000 }, () => 
   beforeAll(() => {
     cwd = mkdtempSync(join(tmpdir(), 'umbel-packed-'));
     // In place of the registry, which gives everything else.
-    const tarballs = packInto(cwd).values();
+    const tarballs = packedFiles().values();
     const installed = spawnSync('npm', ['install', '--no-audit', '--no-fund', ...tarballs], {
       ...OPTIONS,
       cwd,

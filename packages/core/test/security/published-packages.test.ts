@@ -3,7 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { publint } from 'publint';
 import { describe, expect, test } from 'vitest';
+import { packedFiles } from '../../../../test/support/packed.js';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
@@ -126,17 +129,18 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
   });
 
   test('holds what was built, its sources, licence and description, and nothing else', () => {
-    const answer = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-      cwd: join(root, folder),
+    const listed = execFileSync('tar', ['-tvzf', packedFiles().get(manifest.name) ?? ''], {
       encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
     });
-    // A list, or an object by name, going by the version of npm.
-    type Packed = { files: { path: string; size: number }[] };
-    const [packed] = Object.values(JSON.parse(answer) as Record<string, Packed>);
-    const types = packed?.files.filter(({ path }) => path.endsWith('.d.ts')) ?? [];
+    const files = listed
+      .trim()
+      .split('\n')
+      .map((line) => line.split(/ +/))
+      .map(([, , size, , , path = '']) => ({ path: path.replace('package/', ''), size: Number(size) }));
+    const types = files.filter(({ path }) => path.endsWith('.d.ts'));
+    expect(types.length).toBeGreaterThan(0);
     expect(types.filter(({ size }) => size > MOST_TYPES)).toEqual([]);
-    const paths = (packed?.files ?? []).map(({ path }) => path);
+    const paths = files.map(({ path }) => path);
     expect(paths.length).toBeGreaterThan(10);
     const allowed =
       /^(?:LICENSE|README\.md|package\.json|dist\/[a-z0-9/-]+\.(?:js|js\.map|d\.ts|d\.ts\.map)|dist\/page\/(?:index\.html|assets\/[\w-]+\.(?:js|css|svg))|src\/[a-z0-9/-]+\.ts)$/;
@@ -159,6 +163,27 @@ describe.each(published)('the package in $folder', ({ folder, manifest }) => {
         .filter((source) => !paths.includes(source));
       expect({ path, missing }).toEqual({ path, missing: [] });
     }
+  });
+});
+
+describe.each(published)('the packed $folder', ({ manifest: { name } }) => {
+  const tarball = () => readFileSync(packedFiles().get(name) ?? '');
+
+  test('has files where its manifest says, as publint reads it', async () => {
+    const { messages } = await publint({ pack: { tarball: new Uint8Array(tarball()).buffer }, strict: true });
+    expect(messages).toEqual([]);
+  });
+
+  test('has types wherever it has modules, in the same format', async () => {
+    const checked = await checkPackage(createPackageFromTarballData(new Uint8Array(tarball())));
+    if (checked.types === false) throw new Error('it has no types');
+    expect(checked.types.kind).toBe('included');
+    expect(Object.keys(checked.entrypoints).length).toBeGreaterThan(0);
+    // These load no ECMAScript modules, and there is nothing else.
+    const others = checked.problems.filter(
+      (problem) => !('resolutionKind' in problem && /^node10$|^node16-cjs$/.test(problem.resolutionKind)),
+    );
+    expect(others).toEqual([]);
   });
 });
 
