@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { IS_LONG, LONG, PUBLISHED, SIZED } from './test/support/length.js';
+import { IS_LONG, LONG, PGLITE, POSTGRES, PUBLISHED, SIZED } from './test/support/length.js';
 import { LongFirst } from './test/support/long-first.js';
 
 const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -88,8 +88,10 @@ export default defineConfig({
           'chaos/test',
           'test/integration',
         ]),
-        { ...WAITING, exclude: [...LONG, ...PUBLISHED] },
+        { ...WAITING, exclude: [...LONG, ...PUBLISHED, ...POSTGRES.only, ...PGLITE.only] },
       ),
+      project('postgres', [...POSTGRES.only, ...POSTGRES.too], WAITING),
+      project('pglite', [...PGLITE.only, ...PGLITE.too], WAITING),
       project('published', [...PUBLISHED], PACKED),
       project('long', IS_LONG ? [...LONG, ...SIZED] : [...LONG], PACKED),
       {

@@ -50,6 +50,52 @@ export const PUBLISHED: readonly string[] = [
   'test/integration/walk.test.ts',
 ];
 
+/**
+ * What `npm run test:postgres` runs: files that are only about PostgreSQL, which `npm test` does not run, and a part of those
+ * that `npm test` runs on the other stores.
+ */
+export const POSTGRES = {
+  only: [
+    'chaos/test/postgres-campaigns.test.ts',
+    'chaos/test/postgres-proxy.test.ts',
+    'examples/transactions/test/transactions.test.ts',
+    'packages/cli/test/integration/migrate.test.ts',
+    'packages/cli/test/integration/postgres-commands.test.ts',
+    'packages/core/test/fault/postgres.test.ts',
+    'packages/core/test/integration/postgres-lists.test.ts',
+    'packages/core/test/integration/postgres-statements.test.ts',
+    'packages/core/test/integration/postgres.test.ts',
+    'packages/core/test/integration/transactions.test.ts',
+  ],
+  too: [
+    'packages/canvas/test/integration/rules/*.test.ts',
+    'packages/core/test/integration/diagnosis.test.ts',
+    'packages/core/test/integration/limits.test.ts',
+    'packages/core/test/integration/primitives.test.ts',
+    'packages/core/test/integration/shared-commands.test.ts',
+    'packages/core/test/integration/stored-jobs.test.ts',
+    'packages/core/test/integration/tasks.test.ts',
+  ],
+} as const;
+
+/** The same of PGlite, for `npm run test:pglite`. */
+export const PGLITE = {
+  only: [
+    'packages/cli/test/integration/pglite-folder.test.ts',
+    'packages/core/test/integration/pglite.test.ts',
+  ],
+  too: [
+    'packages/canvas/test/integration/rules/chain.test.ts',
+    'packages/canvas/test/integration/rules/results.test.ts',
+    'packages/core/test/integration/history.test.ts',
+    'packages/core/test/integration/primitives.test.ts',
+    'packages/core/test/integration/repeated-expansion.test.ts',
+    'packages/core/test/integration/retries.test.ts',
+    'packages/core/test/integration/signals.test.ts',
+    'packages/core/test/integration/stored-jobs.test.ts',
+  ],
+} as const;
+
 /** Files that are longer in `npm run test:long`: those that import this file. `npm test` runs a part of them. */
 export const SIZED: readonly string[] = [
   'chaos/test/postgres-campaigns.test.ts',

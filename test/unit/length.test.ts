@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { LONG, PUBLISHED, SIZED } from '../support/length.js';
+import { LONG, PGLITE, POSTGRES, PUBLISHED, SIZED } from '../support/length.js';
 import { root } from '../support/snippets.js';
 
 test('the files that are longer in `npm run test:long` are those that ask how long to be', () => {
@@ -13,15 +13,24 @@ test('the files that are longer in `npm run test:long` are those that ask how lo
   expect(asking.toSorted()).toEqual(SIZED.toSorted());
 });
 
-test('the files that `npm test` leaves to other commands are there, and CI runs what is published', () => {
-  expect([...LONG, ...PUBLISHED].filter((file) => !existsSync(join(root, file)))).toEqual([]);
-  expect(readFileSync(join(root, '.ci/run'), 'utf8')).toContain('npm run test:published');
+test('the files that `npm test` leaves to other commands are there, and CI runs all but the long ones', () => {
+  const files = [...LONG, ...PUBLISHED, ...POSTGRES.only, ...POSTGRES.too, ...PGLITE.only, ...PGLITE.too];
+  expect(files.filter((file) => !existsSync(join(root, file.replace('*.test.ts', ''))))).toEqual([]);
+  const ci = readFileSync(join(root, '.ci/run'), 'utf8');
+  for (const command of ['npm run test:published', 'npm run test:postgres', 'npm run test:pglite'])
+    expect(ci).toContain(command);
 });
 
 test('a release runs all tests', () => {
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;
   };
-  for (const command of ['npm run check', 'npm run test:published', 'npm run test:long'])
+  for (const command of [
+    'npm run check',
+    'npm run test:postgres',
+    'npm run test:pglite',
+    'npm run test:published',
+    'npm run test:long',
+  ])
     expect(scripts.release).toContain(command);
 });
