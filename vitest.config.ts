@@ -90,8 +90,11 @@ export default defineConfig({
         ]),
         { ...WAITING, exclude: [...LONG, ...PUBLISHED, ...POSTGRES.only, ...PGLITE.only] },
       ),
-      project('postgres', [...POSTGRES.only, ...POSTGRES.too], WAITING),
-      project('pglite', [...PGLITE.only, ...PGLITE.too], WAITING),
+      project('postgres', [...POSTGRES.only, ...POSTGRES.too], {
+        ...WAITING,
+        env: { UMBEL_ENGINES: 'postgres' },
+      }),
+      project('pglite', [...PGLITE.only, ...PGLITE.too], { ...WAITING, env: { UMBEL_ENGINES: 'pglite' } }),
       project('published', [...PUBLISHED], PACKED),
       project('long', IS_LONG ? [...LONG, ...SIZED] : [...LONG], PACKED),
       {

@@ -1,6 +1,6 @@
 /**
- * The folder of the PGlite databases of a test run, with a new one that each process of the run copies. It is made only if
- * `UMBEL_ENGINES` lists `pglite`.
+ * The folder of the PGlite databases of a test run, with a new one that each process of the run copies. It is made only if the
+ * project runs on PGlite.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
+import { runsOn } from './support/engine-names.js';
 import { QUICK_WASM } from './support/quick-wasm.js';
 
 declare module 'vitest' {
@@ -18,7 +19,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<(() => void) | undefined> {
-  if (process.env.UMBEL_ENGINES?.split(',').includes('pglite') !== true) {
+  if (!runsOn(project, 'pglite')) {
     project.provide('pgliteFolder', '');
     return undefined;
   }

@@ -1,8 +1,9 @@
 /**
  * The PostgreSQL of a test run: `POSTGRES_URL` if given, else a server started from the programs of this machine. Without
- * one, the tests on it are skipped, and the run says so. It is not started unless `UMBEL_ENGINES` lists it.
+ * one, the tests on it are skipped, and the run says so. It is not started unless the project runs on it.
  */
 import type { TestProject } from 'vitest/node';
+import { runsOn } from './support/engine-names.js';
 import { findPostgres, startPostgres } from './support/postgres-server.js';
 
 declare module 'vitest' {
@@ -13,7 +14,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  const isListed = process.env.UMBEL_ENGINES?.split(',').includes('postgres') === true;
+  const isListed = runsOn(project, 'postgres');
   const given = process.env.POSTGRES_URL;
   const programs = findPostgres();
   if (!isListed || given || programs === undefined) {

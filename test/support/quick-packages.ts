@@ -46,8 +46,27 @@ const INLINED = ['ms', 'ts-pattern'];
 /** The only import of a program of a package: a program awaits at its top level, which a bundle to be required cannot. */
 const PROGRAM = 'dist/program.js';
 
-/** For `globalSetup`. */
-export default async function setup(project: TestProject): Promise<() => void> {
+/** The folder of this run and how many projects use it. Each project loads this file anew. */
+const SHARED = Symbol.for('umbel.test.quick-packages');
+const shared = globalThis as {
+  [key: symbol]: { readonly folder: Promise<string>; users: number } | undefined;
+};
+
+/** For `globalSetup`. The projects of a run share the folder. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  shared[SHARED] ??= { folder: putPackages(project.getProvidedContext().redisUrl), users: 0 };
+  const own = shared[SHARED];
+  own.users += 1;
+  const folder = await own.folder;
+  project.provide('quickFolder', folder);
+  return async () => {
+    own.users -= 1;
+    if (own.users === 0) rmSync(folder, { recursive: true, force: true });
+  };
+}
+
+/** Makes the folder with all packages. */
+async function putPackages(redisUrl: string): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'umbel-quick-'));
   const modules = join(folder, 'node_modules');
   mkdirSync(join(modules, '@umbel'), { recursive: true });
@@ -64,9 +83,8 @@ export default async function setup(project: TestProject): Promise<() => void> {
     ),
     ...OTHERS.map((name) => putOther(name, join(modules, name))),
   ]);
-  keepCompiled(folder, project.getProvidedContext().redisUrl);
-  project.provide('quickFolder', folder);
-  return () => rmSync(folder, { recursive: true, force: true });
+  keepCompiled(folder, redisUrl);
+  return folder;
 }
 
 /**
