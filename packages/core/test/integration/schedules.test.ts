@@ -48,12 +48,21 @@ onEveryEngine('a schedule', (engine) => {
     const { tick, seen, late } = ticking(app);
     const schedule = app.schedule('often', { every: '1s' }, tick);
     await app.worker().start();
-    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(1), { timeout: 10_000 });
+    await vi.waitFor(() => expect(seen.length).toBeGreaterThan(1), soonMs);
     expect(Math.min(...late)).toBeGreaterThanOrEqual(0); // its job starts before the slot
-    const slots = seen.map((slot) => Date.parse(slot));
-    expect(slots.map((slot) => slot - (slots[0] ?? 0))).toEqual(slots.map((_, n) => n * 1000));
-    expect(slots[0]).toBe(Math.floor((slots[0] ?? 1) / 1000) * 1000);
-    const { runs, next, ...info } = await schedule.info();
+    // A machine that stands still for a second misses slots, which are told of; and a slot can come at any time.
+    const { runs, next, lateMs, ...info } = await vi.waitFor(async () => {
+      const all = await schedule.info();
+      const fired = all.runs.filter(({ outcome }) => outcome === 'fired');
+      expect(fired.map(({ slot }) => slot.toISOString())).toEqual(seen.toReversed());
+      expect(fired[1]?.state).toBe('completed');
+      return all;
+    }, soonMs);
+    const slots = runs.toReversed().flatMap(({ slot, count = 1 }) => {
+      return Array.from({ length: count }, (_, n) => slot.getTime() - (count - 1 - n) * 1000);
+    });
+    expect(slots).toEqual(slots.map((_, n) => Math.floor(Date.parse(seen[0] ?? '') / 1000 + n) * 1000));
+    expect(lateMs).toBeGreaterThanOrEqual(0);
     expect(info).toEqual({
       name: 'often',
       state: 'active',
@@ -64,12 +73,10 @@ onEveryEngine('a schedule', (engine) => {
       source: 'code',
       isDeclared: true,
       isDrifted: false,
-      lateMs: 0,
       waiting: [],
     });
-    expect(runs.map(({ slot }) => slot.toISOString())).toEqual(seen.toReversed());
-    expect(runs[1]).toMatchObject({ outcome: 'fired', state: 'completed' });
-    expect(await app.result(runs[1]?.id ?? '').get(soon)).toBe(seen.length - 1);
+    const first = runs.findLast(({ outcome }) => outcome === 'fired');
+    expect(await app.result(first?.id ?? '').get(soon)).toBe(1);
     expect(next).toHaveLength(5);
     expect((await schedule.next(2)).length).toBe(2);
   });
@@ -136,7 +143,7 @@ onEveryEngine('a schedule', (engine) => {
     await schedule.pause();
     const before = seen.length;
     const passed = other.seen.length + 3;
-    await vi.waitFor(() => expect(other.seen.length).toBe(passed), { timeout: 10_000, interval: 20 });
+    await vi.waitFor(() => expect(other.seen.length).toBeGreaterThanOrEqual(passed), soonMs);
     expect(seen.length).toBeLessThanOrEqual(before + 1); // one may have been on its way
     const paused = seen.length;
     const resumedAt = Date.now();
@@ -258,7 +265,7 @@ onEveryEngine('slots that were missed while no worker ran', (engine) => {
 });
 
 onEveryEngine('a slot that comes while a run goes on', (engine) => {
-  function slow(overlap: 'skip' | 'queue' | 'replace') {
+  function slow(options: { overlap: 'skip' | 'queue' | 'replace'; catchUp?: 'all' }) {
     const app = engine.app();
     let open = () => {};
     const opened = new Promise<void>((resolve) => {
@@ -276,19 +283,19 @@ onEveryEngine('a slot that comes while a run goes on', (engine) => {
         return null;
       },
     });
-    const schedule = app.schedule('work', { every: '1s', overlap }, work);
+    const schedule = app.schedule('work', { every: '1s', ...options }, work);
     return { app, schedule, begun, aborted, open };
   }
 
   test('is skipped', async () => {
-    const { app, schedule, begun, open } = slow('skip');
+    const { app, schedule, begun, open } = slow({ overlap: 'skip' });
     await app.worker().start();
     await vi.waitFor(
       async () =>
         expect((await schedule.info()).runs[0]).toMatchObject({
           outcome: 'skipped',
           reason: 'overlap',
-          count: 2,
+          count: expect.toSatisfy((count) => count >= 2),
         }),
       soonMs,
     );
@@ -299,9 +306,9 @@ onEveryEngine('a slot that comes while a run goes on', (engine) => {
   });
 
   test('waits for its end', async () => {
-    const { app, schedule, begun, open } = slow('queue');
+    const { app, schedule, begun, open } = slow({ overlap: 'queue', catchUp: 'all' });
     await app.worker().start();
-    await vi.waitFor(async () => expect((await schedule.info()).waiting).toHaveLength(2), soonMs);
+    await vi.waitFor(async () => expect((await schedule.info()).waiting.length).toBeGreaterThan(1), soonMs);
     expect(begun).toHaveLength(1);
     open();
     await vi.waitFor(() => expect(begun.length).toBeGreaterThan(2), soonMs);
@@ -310,7 +317,7 @@ onEveryEngine('a slot that comes while a run goes on', (engine) => {
   });
 
   test('takes its place', async () => {
-    const { app, schedule, begun, aborted } = slow('replace');
+    const { app, schedule, begun, aborted } = slow({ overlap: 'replace' });
     await app.worker().start();
     await vi.waitFor(() => expect(begun.length).toBeGreaterThan(1), soonMs);
     await vi.waitFor(() => expect(aborted).toEqual([begun[0]]), soonMs);
@@ -482,10 +489,14 @@ onEveryEngine('a schedule that cannot fire', (engine) => {
     const next = engine.sameApp();
     next.task({ name: 'named', input: z.object({ id: z.number() }), run: async () => null });
     await next.worker().start();
-    await vi.waitFor(async () => expect((await schedule.info()).runs.length).toBeGreaterThan(1), soonMs);
-    const { runs, state } = await schedule.info();
-    expect(state).toBe('active');
-    expect(runs[0]).toMatchObject({
+    const failed = await vi.waitFor(async () => {
+      const { runs, state } = await schedule.info();
+      expect(state).toBe('active');
+      const failed = runs.filter(({ outcome }) => outcome === 'failed');
+      expect(failed.length).toBeGreaterThan(1);
+      return failed;
+    }, soonMs);
+    expect(failed[0]).toMatchObject({
       outcome: 'failed',
       error: { name: 'ValidationError', message: expect.stringContaining('input.id') },
     });
