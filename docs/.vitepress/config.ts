@@ -2,6 +2,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitepress';
+import { LANGUAGE_ALIASES, WITHOUT_COLORS } from './code.js';
 import { drawDiagrams } from './diagrams.js';
 import { writeGenerated } from './generated.js';
 import { rewriteLinks } from './links.js';
@@ -29,7 +30,8 @@ export default defineConfig({
       rewriteLinks(markdown, sourceUrl);
       drawDiagrams(markdown);
     },
-    languageAlias: { acl: 'shell', mermaid: 'text' },
+    languageAlias: LANGUAGE_ALIASES,
+    ...(process.env.UMBEL_DOCS_COLORS === '0' && WITHOUT_COLORS),
   },
   vite: { build: { chunkSizeWarningLimit: 4000 } },
   /** Every page as the Markdown that it is, for programs that read. */

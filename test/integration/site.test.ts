@@ -9,8 +9,10 @@ import * as core from '@umbel/core';
 import * as opentelemetry from '@umbel/core/opentelemetry';
 import * as prometheus from '@umbel/core/prometheus';
 import * as testing from '@umbel/testing';
+import { createMarkdownRenderer } from 'vitepress';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { entries } from '../../docs/.vitepress/api-reference.js';
+import { LANGUAGE_ALIASES } from '../../docs/.vitepress/code.js';
 import { exportsOf } from '../../docs/.vitepress/declarations.js';
 import { stages } from '../../docs/.vitepress/pages.js';
 import { root } from '../support/snippets.js';
@@ -25,7 +27,12 @@ beforeAll(() => {
     cwd: root,
     encoding: 'utf8',
     timeout: 240_000,
-    env: { ...process.env, HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9' },
+    env: {
+      ...process.env,
+      HTTPS_PROXY: 'http://127.0.0.1:9',
+      HTTP_PROXY: 'http://127.0.0.1:9',
+      UMBEL_DOCS_COLORS: '0',
+    },
   });
   output = stdout + stderr;
 }, 250_000);
@@ -45,6 +52,19 @@ test('the build says nothing but that it is done', () => {
   const usual = /vitepress v|building client \+ server bundles|rendering pages|^build complete/;
   expect(lines.filter((line) => !usual.test(line))).toEqual([]);
   expect(output).toContain('build complete');
+});
+
+test('the code on every page is in a language that gets colors', async () => {
+  const texts = pages.map((page) => readFileSync(join(site, `${page}.md`), 'utf8'));
+  const fences = texts.flatMap((text) => [...text.matchAll(/^ *```(\w+)/gm)]);
+  const languages = [...new Set(fences.map(([, language]) => language))].filter((each) => each !== 'mermaid'); // drawn
+  expect(languages).toContain('ts');
+  const warnings: string[] = [];
+  const logger = { ...console, warn: (text: string) => warnings.push(text) } as never;
+  const renderer = await createMarkdownRenderer(site, { languageAlias: LANGUAGE_ALIASES }, '/', logger);
+  const html = languages.map((language) => renderer.render(`\`\`\`${language}\nlet x = 1;\n\`\`\`\n`));
+  expect(html.filter((each) => !each.includes('<pre class="shiki'))).toEqual([]);
+  expect(warnings).toEqual([]);
 });
 
 test.each(pages)('%s is a page, and a file for programs', (page) => {
