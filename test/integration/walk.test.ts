@@ -4,6 +4,8 @@ import { stopsOf, trimmed, Walk } from '../support/walk.js';
 
 const LONGEST_MS = 180_000;
 
+afterAll(() => Walk.forget());
+
 describe.each(['README.md', 'docs/first-steps.md'])('%s, walked through', (page) => {
   let walk: Walk;
   let isLost = false;

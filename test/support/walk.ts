@@ -4,9 +4,10 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { packedFiles } from './packed.js';
 import { type RedisServer, startRedis } from './redis-server.js';
 import { root } from './snippets.js';
@@ -36,6 +37,9 @@ export function stopsOf(page: string): Stop[] {
   }
   return stops;
 }
+
+/** What the lines have left behind that set up a project, by these lines. */
+const projects = new Map<string, string>();
 
 export class Walk {
   readonly #folder: string;
@@ -68,21 +72,51 @@ export class Walk {
     appendFileSync(join(this.#cwd, file), text);
   }
 
-  /** Types in the lines. Gives what the last one prints. @throws if one of them fails. */
-  async type(lines: string): Promise<string> {
+  /**
+   * Types in the lines. Gives what the last one prints. Lines that set up a project are typed in once for all pages that
+   * have the same: installing packages takes longer than all the rest.
+   *
+   * @throws if one of them fails.
+   */
+  async type(text: string): Promise<string> {
+    const lines = text.trim().split('\n');
+    const first = lines.findIndex((line) => line.startsWith('npm init'));
+    const settingUp = first < 0 ? [] : lines.splice(first);
     const running: ChildProcess[] = [];
     let printed = '';
     try {
-      for (const line of lines.trim().split('\n')) {
+      for (const line of lines) {
         const [, name = '', value = ''] = /^export (\w+)=(\S+)$/.exec(line) ?? [];
         if (name !== '') this.#env[name] = value.replace(USUAL_REDIS, this.#redis.url);
         else if (/# .*in one terminal/.test(line)) running.push(await this.#begin(line));
         else printed = this.#run(line);
       }
+      if (settingUp.length > 0) this.#setUp(settingUp);
       return printed;
     } finally {
       for (const program of running) await this.#end(program);
     }
+  }
+
+  /** In a folder with nothing in it. */
+  #setUp(lines: readonly string[]): void {
+    expect(readdirSync(this.#cwd)).toEqual([]);
+    const key = lines.join('\n');
+    const made = projects.get(key);
+    if (made !== undefined) {
+      copy(made, this.#cwd);
+      return;
+    }
+    for (const line of lines) this.#run(line);
+    const kept = mkdtempSync(join(tmpdir(), 'umbel-walked-'));
+    copy(this.#cwd, kept);
+    projects.set(key, kept);
+  }
+
+  /** Removes what is kept for other pages. */
+  static forget(): void {
+    for (const folder of projects.values()) rmSync(folder, { recursive: true, force: true });
+    projects.clear();
   }
 
   async end(): Promise<void> {
@@ -134,6 +168,12 @@ export class Walk {
       .map((word) => this.#packages.get(word) ?? (versions[word] ? `${word}@${versions[word]}` : word))
       .join(' ');
   }
+}
+
+/** The files of one folder in another one, not copied but linked, as nobody changes those that are installed. */
+function copy(from: string, to: string): void {
+  const { status, stderr } = spawnSync('cp', ['-al', `${from}/.`, to], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
 }
 
 /** What a program prints, without what differs in a terminal: blanks at the ends of lines. */
